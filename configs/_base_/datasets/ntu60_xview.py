@@ -1,0 +1,3 @@
+_base_ = './skeleton.py'
+data_root = 'data/ntu60'
+split = 'xview'

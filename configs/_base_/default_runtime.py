@@ -1,0 +1,30 @@
+default_scope = 'mmactclr'
+
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(type='CheckpointHook', interval=10, max_keep_ckpts=2),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    training_progress=dict(type='TrainingProgressHook'),
+    progress=dict(type='ProgressHook'),
+    safe_checkpoint=dict(type='SafeCheckpointHook'),
+    metrics_file=dict(type='MetricsFileHook'))
+
+env_cfg = dict(cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork'), dist_cfg=dict(backend='nccl'))
+log_processor = dict(by_epoch=True, window_size=10)
+log_level = 'INFO'
+randomness = dict(seed=0)
+load_from = None
+resume = False
+
+# every result table shows what pretraining adds to features that cost nothing
+test_cfg = dict(
+    type='RepresentationTestLoop',
+    baselines=dict(
+        unprepared_coordinates=dict(
+            model=dict(type='FeatureBaseline', backbone=dict(type='RawCoordinates')),
+            preparation=[dict(type='ResizeFrames', num_frames=50)]),
+        prepared_coordinates=dict(model=dict(type='FeatureBaseline', backbone=dict(type='RawCoordinates'))),
+        mean_joint_velocity=dict(model=dict(type='FeatureBaseline', backbone=dict(type='MeanVelocity'))),
+        untrained_encoder=dict(model='untrained')))

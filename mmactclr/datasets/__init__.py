@@ -1,0 +1,14 @@
+"""Motion data: the archive, its converters, the built-in synthetic set and the dataset."""
+from . import converters
+from .archive import ArchiveWriter, SkeletonArchive
+from .prepared import PreparedSequences, prepared_sequences
+from .skeleton_dataset import SkeletonDataset, skeleton_collate
+from .splits import as_split, split_counts, without_copies
+from .synthetic import make_synthetic, single_limb_sequences
+from .verification import ArchiveReport, verify_archive
+
+__all__ = [
+    'ArchiveReport', 'ArchiveWriter', 'PreparedSequences', 'SkeletonArchive', 'SkeletonDataset',
+    'as_split', 'converters', 'make_synthetic', 'prepared_sequences', 'single_limb_sequences',
+    'skeleton_collate', 'split_counts', 'verify_archive', 'without_copies',
+]

@@ -1,0 +1,61 @@
+"""What every converter shares."""
+import argparse
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import track
+
+from mmactclr.datasets.archive import SkeletonArchive
+
+Item = TypeVar('Item')
+
+
+class BaseConverter(ABC):
+    """Turns one source format into a skeleton archive.
+
+    Register a subclass in ``CONVERTERS`` under the word that users type as FORMAT; the first line
+    of its docstring is what ``convert.py --help`` says about it.
+
+    Example:
+        >>> @CONVERTERS.register_module('mine')
+        ... class MyConverter(BaseConverter):
+        ...     '''My motion capture files.'''
+        ...     def convert(self, src, dst, *, overwrite=False, strict=False, **options):
+        ...         with ArchiveWriter(dst, 'ntu25', classes=CLASSES, overwrite=overwrite,
+        ...                            strict=strict) as writer:
+        ...             for file in self.track(sorted(Path(src).glob('*.csv')), 'reading'):
+        ...                 writer.add(read(file), label=label_of(file), name=file.stem)
+        ...             return writer.finish()
+    """
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:  # noqa: B027
+        """Adds the options of this format to the command line; most formats have none."""
+
+    @abstractmethod
+    def convert(self, src: str | Path, dst: str | Path, *, overwrite: bool = False,
+                strict: bool = False, **options: Any) -> SkeletonArchive:
+        """Reads ``src`` and writes the archive ``dst``.
+
+        Args:
+            src: File or folder in the source format.
+            dst: Archive folder to create.
+            overwrite: Replace an archive at ``dst``.
+            strict: Raise where a sequence would otherwise be left out.
+            **options: Values of the arguments of :meth:`add_arguments`.
+
+        Returns:
+            The archive, opened.
+
+        Raises:
+            DataError: The source is missing or damaged, or ``dst`` must not be replaced.
+        """
+
+    @staticmethod
+    def track(items: Iterable[Item], description: str) -> Iterator[Item]:
+        """Yields the items under a progress bar, which a pipe or a log file does not get."""
+        console = Console(file=sys.stderr)
+        return track(items, description, console=console, disable=not console.is_terminal)

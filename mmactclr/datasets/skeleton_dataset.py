@@ -1,0 +1,155 @@
+"""Prepared skeleton sequences, fetched a whole batch at a time."""
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import print_log
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mmactclr.errors import ConfigError, DataError
+from mmactclr.registry import DATASETS, FUNCTIONS
+from mmactclr.structures.layouts import Layout, get_layout
+
+from .archive import SkeletonArchive
+from .prepared import prepared_sequences
+from .splits import PARTS
+
+BANK, QUERY = 0, 1
+
+
+@DATASETS.register_module()
+class SkeletonDataset(Dataset):
+    """One part of one split of a skeleton archive, at a fixed size.
+
+    Samples are dicts of tensors: ``inputs`` (M, T, V, C) float32 prepared joints, zero where nobody
+    is; ``mask`` (M,) bool, who is there; ``index`` int64, the position in the archive; ``label``
+    int64; ``role`` int64, 0 for the bank (training part), 1 for a query (test part). Loaders that
+    know ``__getitems__`` get a whole batch in one step, each tensor with a leading N.
+
+    Args:
+        data_root: Archive folder.
+        split: Name of a split. None takes all sequences as training data, for data without a
+            protocol.
+        subset: ``train``, ``test`` or ``both`` (train first; for evaluation by role).
+        layout: Layout that the config expects, or its name; None takes any.
+        num_frames: T.
+        max_persons: M.
+        preparation: Transform configs; ``default_preparation(num_frames)`` if None.
+        cache: Keep prepared sequences beside the archive.
+        min_frames: Leave out shorter recordings, which the log counts.
+
+    Attributes:
+        archive (SkeletonArchive): The source.
+        index (np.ndarray): Positions in the archive, (N,) int64.
+        labels (np.ndarray): (N,) int64.
+
+    Raises:
+        DataError: The archive is missing or damaged, or no sequence is left.
+        ConfigError: The split does not exist or the layout is another one.
+    """
+
+    def __init__(self, data_root: str | Path, split: str | None = 'xsub', subset: str = 'train',
+                 layout: str | Mapping[str, Any] | Layout | None = None, num_frames: int = 50,
+                 max_persons: int = 2, preparation: Sequence[Mapping[str, Any]] | None = None,
+                 cache: bool = True, min_frames: int = 1) -> None:
+        self.archive = SkeletonArchive.open(data_root)
+        _check_layout(self.archive, layout)
+        index, role = _choose(self.archive, split, subset)
+        long_enough = self.archive.column('frames')[index] >= min_frames
+        self.index, self.role = index[long_enough], role[long_enough]
+        too_short = int(len(index) - len(self.index))
+        if too_short:
+            print_log(f'{data_root}, {split} {subset}: left out {too_short} of {len(index)} '
+                      f'sequences with fewer than {min_frames} frames', logger='current')
+        if not len(self.index):
+            raise DataError(f'{data_root}, {split} {subset}: all sequences are shorter than '
+                            f'min_frames={min_frames}')
+        self.labels = self.archive.labels[self.index].astype(np.int64)
+        self._check_labels()
+        self._prepared = prepared_sequences(
+            self.archive, num_frames, max_persons, preparation, cache)
+        self.metainfo = dict(
+            classes=self.archive.classes, layout=self.archive.layout, split=split, subset=subset,
+            checksum=self.archive.checksum, excluded=dict(too_short=too_short, at_conversion=sum(
+                map(len, self.archive.meta.get('excluded', {}).values()))))
+
+    def _check_labels(self) -> None:
+        low, high = (0, len(self.archive.classes) - 1) if self.archive.classes else (-1, -1)
+        if self.labels.min() < low or self.labels.max() > high:
+            raise DataError(
+                f'{self.archive.path}: labels go from {self.labels.min()} to {self.labels.max()}, '
+                f'expected {low} to {high}; tools/dataset_converters/verify.py names the sequences')
+
+    def full_init(self) -> None:
+        """Does nothing: mmengine's dataset wrappers call it."""
+
+    @property
+    def prepared(self) -> np.ndarray:
+        """(N, M, T, V, C) float32 of this subset, in its order; a copy, read from disk."""
+        return np.asarray(self._prepared.keypoint[self.index])
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, i: int) -> dict[str, Tensor]:
+        return {key: values[0] for key, values in self.__getitems__([i]).items()}
+
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """A batch in one step: the samples at these positions, stacked."""
+        indices = np.asarray(indices, dtype=np.int64)
+        rows = self.index[indices]
+        return dict(
+            inputs=torch.from_numpy(np.asarray(self._prepared.keypoint[rows])),
+            mask=torch.from_numpy(self._prepared.mask[rows]), index=torch.from_numpy(rows),
+            label=torch.from_numpy(self.labels[indices]), role=torch.from_numpy(self.role[indices]))
+
+
+def _check_layout(archive: SkeletonArchive, expected: str | Mapping | Layout | None) -> None:
+    found = archive.layout
+    if expected is None or expected == found.name:
+        return
+    expected = get_layout(expected)
+    if (expected.joints, expected.bones) != (found.joints, found.bones):
+        raise ConfigError(
+            f'the config expects layout {expected.name!r} ({expected.num_joints} joints), '
+            f'{archive.path} has {found.name!r} ({found.num_joints} joints): change layout or '
+            'data_root')
+
+
+def _choose(archive: SkeletonArchive, split: str | None,
+            subset: str) -> tuple[np.ndarray, np.ndarray]:
+    """Positions in the archive and roles of the samples."""
+    if subset not in (*PARTS, 'both'):
+        raise ConfigError(f"subset is {subset!r}, expected 'train', 'test' or 'both'")
+    if split is None:
+        if subset != 'train':
+            raise ConfigError(f'subset {subset!r} needs a split; {archive.path} has '
+                              f'{archive.split_names or "none"}')
+        return np.arange(len(archive)), np.full(len(archive), BANK)
+    parts = PARTS if subset == 'both' else (subset,)
+    positions = [archive.split(split, part) for part in parts]
+    roles = [np.full(len(chosen), QUERY if part == 'test' else BANK)
+             for part, chosen in zip(parts, positions, strict=True)]
+    return np.concatenate(positions), np.concatenate(roles)
+
+
+@FUNCTIONS.register_module()
+def skeleton_collate(batch: dict[str, Tensor] | Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Makes one batch: a dict passes through, a list of samples is stacked.
+
+    A loader gets a dict from ``SkeletonDataset.__getitems__`` and a list from a dataset that wraps
+    it, such as ``ConcatDataset``.
+
+    Raises:
+        DataError: The samples differ in shape, as those of two layouts do.
+    """
+    if isinstance(batch, Mapping):
+        return batch
+    try:
+        return {key: torch.stack([sample[key] for sample in batch]) for key in batch[0]}
+    except RuntimeError as error:
+        raise DataError(f'samples of one batch differ in shape ({error}): datasets that are joined '
+                        'need the same layout, num_frames and max_persons') from error

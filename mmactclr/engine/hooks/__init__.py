@@ -1,0 +1,12 @@
+"""Hooks that drive the state of a method and report on a run."""
+from .actionlet_stats_hook import ActionletStatsHook
+from .memory_bank_hook import MemoryBankHook
+from .metrics_file_hook import MetricsFileHook
+from .momentum_update_hook import MomentumUpdateHook
+from .progress_hook import ProgressHook
+from .safe_checkpoint_hook import SafeCheckpointHook
+from .static_anchor_hook import StaticAnchorHook
+from .training_progress_hook import TrainingProgressHook
+
+__all__ = ['ActionletStatsHook', 'MemoryBankHook', 'MetricsFileHook', 'MomentumUpdateHook', 'ProgressHook',
+           'SafeCheckpointHook', 'StaticAnchorHook', 'TrainingProgressHook']

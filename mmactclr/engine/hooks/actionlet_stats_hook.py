@@ -1,0 +1,51 @@
+"""Watches the actionlet for the ways it can degenerate without an error."""
+from collections import defaultdict
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmactclr.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ActionletStatsHook(Hook):
+    """Logs mean and share above 0.5 of the mask once an epoch and warns when it selects all or nothing.
+
+    Args:
+        low: Below this mean or share the mask counts as empty.
+        high: Above this mean or share the mask counts as full.
+    """
+
+    def __init__(self, low: float = 0.02, high: float = 0.98) -> None:
+        self.low, self.high = low, high
+        self._sums: dict[str, float] = defaultdict(float)
+        self._steps = 0
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Start counting anew."""
+        self._sums.clear()
+        self._steps = 0
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                         outputs: Any = None) -> None:
+        """Add the statistics that the step left in its outputs."""
+        masks = {name: value for name, value in (outputs or {}).items()
+                 if name.endswith(('mask_mean', 'mask_share'))}
+        for name, value in masks.items():
+            self._sums[name] += float(value)
+        self._steps += bool(masks)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Log the means; warn if one leaves the range."""
+        if not self._steps:
+            return
+        means = {name: total / self._steps for name, total in self._sums.items()}
+        text = ', '.join(f'{name} {value:.3f}' for name, value in means.items())
+        runner.logger.info(f'actionlet, epoch {runner.epoch + 1}: {text}')
+        for name, value in means.items():
+            if not self.low < value < self.high:
+                runner.logger.warning(
+                    f'actionlet mask is degenerate: {name} is {value:.4f} in epoch {runner.epoch + 1}, expected between '
+                    f'{self.low} and {self.high}; a mask of nothing or everything turns stage two into plain '
+                    'mining. Check the static anchor, the gradient through the projector and the layout')

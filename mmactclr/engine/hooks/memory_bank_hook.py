@@ -1,0 +1,29 @@
+"""Fills the memory after every step."""
+from typing import Any
+
+import torch
+from mmengine.dist import all_gather
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmactclr.registry import HOOKS
+
+from .method import get_method
+
+
+@HOOKS.register_module()
+class MemoryBankHook(Hook):
+    """Gathers the keys of this step from all processes and puts them into the memory of every branch.
+
+    Runs before logging and checkpoints, so that a saved memory holds the step it is saved after.
+    """
+
+    priority = 'HIGH'
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                         outputs: Any = None) -> None:
+        """Enqueue ``pending_keys`` of every branch, ranks in order."""
+        for branch in get_method(runner, 'MemoryBankHook').branches().values():
+            if branch.pending_keys is not None:
+                branch.memory.enqueue(torch.cat(all_gather(branch.pending_keys)))
+                branch.pending_keys = None

@@ -1,0 +1,51 @@
+"""Writes evaluation results where a script finds them."""
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmactclr.registry import HOOKS
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON aside and rename it, so that a reader never sees half a file."""
+    aside = path.with_name(path.name + '.tmp')
+    aside.write_text(json.dumps(content, indent=2, sort_keys=True) + '\n')
+    os.replace(aside, path)
+
+
+@HOOKS.register_module()
+class MetricsFileHook(Hook):
+    """Writes ``metrics.json`` into the work dir after every validation and test.
+
+    The file holds the newest numbers of each, the epoch they belong to, the seed, the data and
+    the protocol of every evaluator.
+    """
+
+    priority = 'VERY_LOW'
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Write the newest validation."""
+        self._write(runner, 'val', metrics, runner.val_loop)
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Write the test."""
+        self._write(runner, 'test', metrics, runner.test_loop)
+
+    @master_only
+    def _write(self, runner: Runner, mode: str, metrics: dict[str, float] | None, loop: Any) -> None:
+        if metrics is None:
+            return
+        path = Path(runner.work_dir) / 'metrics.json'
+        content = json.loads(path.read_text()) if path.exists() else {}
+        meta = loop.dataloader.dataset.metainfo
+        content[mode] = {
+            'epoch': runner.epoch, 'seed': runner.seed, 'metrics': metrics,
+            'data': {key: meta[key] for key in ('data_root', 'split', 'checksum') if key in meta},
+            'protocol': [metric.protocol for metric in loop.evaluator.metrics if hasattr(metric, 'protocol')],
+        }
+        write_json(path, content)

@@ -1,0 +1,38 @@
+"""Moves the key encoder after every optimiser step."""
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmactclr.errors import ConfigError
+from mmactclr.registry import HOOKS
+
+from .method import get_method
+
+
+@HOOKS.register_module()
+class MomentumUpdateHook(Hook):
+    """f_k <- a f_k + (1 - a) f_q, and g_k likewise, in every branch, whenever the optimiser stepped.
+
+    Args:
+        momentum: a, between 0 (copy) and 1 (frozen key encoder).
+
+    Raises:
+        ConfigError: If ``momentum`` lies outside [0, 1].
+    """
+
+    priority = 'HIGH'
+
+    def __init__(self, momentum: float = 0.999) -> None:
+        if not 0.0 <= momentum <= 1.0:
+            raise ConfigError(f'MomentumUpdateHook: momentum is {momentum}, expected a value in [0, 1]')
+        self.momentum = momentum
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                         outputs: Any = None) -> None:
+        """Update the key encoders, unless gradients are still being accumulated."""
+        stepped = runner.optim_wrapper.should_update()
+        for branch in get_method(runner, 'MomentumUpdateHook').branches().values():
+            if stepped and branch.momentum_due:
+                branch.momentum_update(self.momentum)
+            branch.momentum_due = False

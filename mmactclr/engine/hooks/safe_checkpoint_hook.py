@@ -1,0 +1,68 @@
+"""Keeps checkpoints readable without unpickling code."""
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.hooks import Hook
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import Runner
+
+from mmactclr.registry import HOOKS
+from mmactclr.structures import Layout
+
+_HISTORY = 'HistoryBuffer'
+_UNTOUCHED = ('state_dict', 'optimizer')
+
+
+def to_plain(value: Any) -> Any:
+    """Turn log histories, numpy values and layouts into tensors and plain Python, recursively.
+
+    Only exact ``dict`` and ``OrderedDict`` are rebuilt: a rebuilt ``Counter`` (the milestones of a
+    schedule) would lose its type and with it the decay.
+    """
+    if isinstance(value, HistoryBuffer):
+        return {_HISTORY: torch.from_numpy(np.asarray(value._log_history, dtype=np.float64).copy()),
+                'count': torch.from_numpy(np.asarray(value._count_history, dtype=np.int64).copy()),
+                'max_length': int(value.max_length)}
+    if isinstance(value, Layout):
+        return value.to_dict()
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value.copy()) if value.dtype.kind in 'biuf' else value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) in (dict, OrderedDict):
+        return type(value)((key, to_plain(item)) for key, item in value.items())
+    if type(value) in (list, tuple):
+        return type(value)(to_plain(item) for item in value)
+    return value
+
+
+def from_plain(value: Any) -> Any:
+    """Turn what :func:`to_plain` made of log histories back."""
+    if type(value) in (dict, OrderedDict):
+        if _HISTORY in value:
+            return HistoryBuffer(value[_HISTORY].cpu().numpy(), value['count'].cpu().numpy(),
+                                 value['max_length'])
+        return type(value)((key, from_plain(item)) for key, item in value.items())
+    if type(value) in (list, tuple):
+        return type(value)(from_plain(item) for item in value)
+    return value
+
+
+@HOOKS.register_module()
+class SafeCheckpointHook(Hook):
+    """Makes every checkpoint load under ``weights_only=True`` and undoes it after loading."""
+
+    priority = 'LOWEST'
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Replace what the restricted loader refuses, everywhere but in weights and optimiser."""
+        for key in checkpoint:
+            if key not in _UNTOUCHED:
+                checkpoint[key] = to_plain(checkpoint[key])
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Bring log histories back."""
+        if 'message_hub' in checkpoint:
+            checkpoint['message_hub'] = from_plain(checkpoint['message_hub'])

@@ -1,0 +1,52 @@
+"""Computes the static anchor, the mean motion of the training set."""
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch.utils.data import Dataset
+
+from mmactclr.errors import ConfigError
+from mmactclr.registry import HOOKS
+
+from .method import get_method
+
+
+def mean_motion(dataset: Dataset, chunk: int = 256) -> torch.Tensor:
+    """Mean of all prepared sequences of a dataset, section 3.1 of the method; (M, T, V, C) float32.
+
+    Absent persons count as the zeros they are, as at the encoder's average pooling.
+    """
+    if len(dataset) == 0:
+        raise ConfigError('StaticAnchorHook: the training set is empty')
+    total: torch.Tensor | None = None
+    for start in range(0, len(dataset), chunk):
+        indices = list(range(start, min(start + chunk, len(dataset))))
+        joints = dataset.__getitems__(indices)['inputs']
+        part = joints.to(torch.float64).sum(0)
+        total = part if total is None else total + part
+    return (total / len(dataset)).float()
+
+
+@HOOKS.register_module()
+class StaticAnchorHook(Hook):
+    """Fills the anchor of every branch from the training set before the first step of a run.
+
+    A resumed run keeps the anchor of its checkpoint.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Stream over the training set once."""
+        branches = get_method(runner, 'StaticAnchorHook').branches().values()
+        waiting = [branch for branch in branches
+                   if not (runner._resume and bool(branch.anchor_ready))]
+        if not waiting:
+            return
+        anchor = mean_motion(runner.train_dataloader.dataset)
+        for branch in waiting:
+            if branch.anchor.shape != anchor.shape:
+                raise ConfigError(
+                    f'the static anchor has shape {tuple(branch.anchor.shape)} (M, T, V, C), the training data '
+                    f'{tuple(anchor.shape)}; set max_persons, num_frames and layout at '
+                    'the top of the config')
+            branch.anchor.copy_(anchor)
+            branch.anchor_ready.fill_(True)
+        runner.logger.info(f'static anchor: mean of {len(runner.train_dataloader.dataset)} training sequences')

@@ -1,0 +1,4 @@
+"""Loops."""
+from .representation_test_loop import RepresentationTestLoop
+
+__all__ = ['RepresentationTestLoop']

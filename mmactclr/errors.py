@@ -1,0 +1,16 @@
+"""Errors that a user can act on.
+
+Every message names the file or field, what was found, what was expected and what to do.
+"""
+
+
+class MMActCLRError(ValueError):
+    """Base of all errors that bad input raises in this package."""
+
+
+class DataError(MMActCLRError):
+    """Motion data, an archive or a label is missing, damaged or out of range."""
+
+
+class ConfigError(MMActCLRError):
+    """A config asks for something that the data, the model or the hooks do not provide."""

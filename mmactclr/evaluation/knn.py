@@ -1,0 +1,70 @@
+"""Weighted k-nearest-neighbour classification of frozen features."""
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmactclr.errors import ConfigError
+from mmactclr.registry import METRICS
+
+from .features import FeatureMetric, FeatureSplit
+
+
+def knn_predict(bank: Tensor, bank_labels: Tensor, queries: Tensor, k: int = 20,
+                temperature: float = 0.1, chunk: int = 1024) -> Tensor:
+    """Vote of the k nearest bank features by cosine similarity, each weighted exp(similarity / T).
+
+    Protocol of Wu et al., CVPR 2018, as the skeleton papers use it.
+
+    Args:
+        bank: (B, D) features with known labels.
+        bank_labels: (B,) labels, from zero.
+        queries: (Q, D) features to classify.
+        k: Neighbours that vote; a smaller bank votes as a whole.
+        temperature: T.
+        chunk: Queries compared at once.
+
+    Returns:
+        (Q,) predicted labels.
+    """
+    bank = F.normalize(bank, dim=1)
+    num_classes = int(bank_labels.max()) + 1
+    predictions = []
+    for part in queries.split(chunk):
+        similarity = F.normalize(part, dim=1) @ bank.t()
+        nearest, where = similarity.topk(min(k, len(bank)), dim=1)
+        votes = similarity.new_zeros(len(part), num_classes)
+        votes.scatter_add_(1, bank_labels[where], (nearest / temperature).exp())
+        predictions.append(votes.argmax(1))
+    return torch.cat(predictions)
+
+
+@METRICS.register_module()
+class KNNEvaluator(FeatureMetric):
+    """Top-1 accuracy in percent of :func:`knn_predict`, for every feature point and k.
+
+    Args:
+        k: Numbers of neighbours.
+        temperature: T of the vote.
+        kwargs: Arguments of :class:`FeatureMetric`.
+    """
+
+    default_prefix = 'knn'
+
+    def __init__(self, k: Sequence[int] = (20,), temperature: float = 0.1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.k, self.temperature = tuple(k), temperature
+        if not self.k or min(self.k) < 1:
+            raise ConfigError(f'KNNEvaluator: k is {list(self.k)}, expected numbers of neighbours from 1 up')
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """Neighbours, temperature, similarity and feature points."""
+        return {**super().protocol, 'k': list(self.k), 'temperature': self.temperature, 'similarity': 'cosine'}
+
+    def score(self, split: FeatureSplit) -> dict[str, float]:
+        """``{'k20': accuracy, ...}`` in percent."""
+        return {f'k{k}': 100.0 * (knn_predict(split.bank, split.bank_labels, split.queries, k, self.temperature)
+                                  == split.query_labels).float().mean().item() for k in self.k}

@@ -1,0 +1,135 @@
+"""What all pretraining methods share: the training step, precision, progress and feature extraction."""
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from mmactclr.registry import MODELS
+from mmactclr.structures import SkeletonDataSample
+from mmactclr.utils import derive_seed, seeded_rng
+
+Views = Mapping[str, Tensor]
+
+
+class BaseAlgorithm(BaseModel):
+    """A self-supervised method with one or several branches (streams).
+
+    A subclass says which views it needs (:meth:`view_names`), yields its losses one by one
+    (:meth:`loss_terms`) and extracts features (:meth:`extract`). State that follows the optimiser,
+    memory and momentum encoders, is driven by hooks.
+
+    Args:
+        data_preprocessor: Config of the data preprocessor.
+        init_cfg: As in :class:`mmengine.model.BaseModule`.
+
+    Attributes:
+        epoch: Epoch that training stands in, from zero; a hook sets it.
+        log_scalars: Numbers of the last step that are worth a log line but are no losses.
+    """
+
+    def __init__(self, data_preprocessor: Mapping[str, Any] | None = None,
+                 init_cfg: Mapping[str, Any] | None = None) -> None:
+        # built here, so that our own preprocessors are found from any default scope
+        preprocessor = MODELS.build(dict(data_preprocessor)) if data_preprocessor else None
+        super().__init__(preprocessor, init_cfg)
+        self.seed = self.epoch = self.iteration = self.rank = 0
+        self.autocast_dtype: torch.dtype | None = None
+        self.log_scalars: dict[str, Tensor] = {}
+
+    def _dump_init_info(self, *args: Any) -> None:
+        """Leave out mmengine's report of how each of some hundred parameters was initialised."""
+
+    # what a method defines
+
+    def branches(self) -> dict[str, 'BaseAlgorithm']:
+        """The single-stream methods inside, by stream; a single-stream method is its own branch."""
+        return {self.stream: self}
+
+    def view_names(self) -> tuple[str, ...]:
+        """Views that this epoch's losses need."""
+        raise NotImplementedError
+
+    def loss_terms(self, inputs: Mapping[str, Views], masks: Views) -> Iterator[tuple[str, Tensor]]:
+        """Yield ``(name, loss)``, each with a graph of its own."""
+        raise NotImplementedError
+
+    def extract(self, keypoint: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Features of prepared joints (N, M, T, V, C) by feature point, each (N, D)."""
+        raise NotImplementedError
+
+    # progress
+
+    def set_progress(self, seed: int, epoch: int, iteration: int, rank: int) -> None:
+        """Tell the method and its preprocessor where training stands (called by a hook)."""
+        for module in {self, *self.branches().values()}:
+            module.seed, module.epoch, module.iteration, module.rank = seed, epoch, iteration, rank
+            if hasattr(module.data_preprocessor, 'set_progress'):
+                module.data_preprocessor.set_progress(seed, epoch, iteration, rank)
+
+    def branch_rng(self):
+        """Randomness of this branch (dropout), a function of (seed, stream, iteration, rank)."""
+        return seeded_rng(derive_seed('step', self.seed, self.stream, self.iteration, self.rank))
+
+    # the training step
+
+    def train_step(self, data: Mapping[str, Any], optim_wrapper: Any) -> dict[str, Tensor]:
+        """One optimisation step: the backward pass of each loss term runs as soon as it is computed."""
+        with optim_wrapper.optim_context(self):
+            self._adopt_precision()
+        batch = self.data_preprocessor(data, True, views=self.view_names())
+        logs: dict[str, Tensor] = {}
+        terms = 0
+        for name, loss in self.loss_terms(batch['inputs'], batch['masks']):
+            logs[name] = loss.detach()
+            optim_wrapper.backward(optim_wrapper.scale_loss(loss))
+            terms += 1
+        # the wrapper counts backward passes to know when gradients are complete: one step, one count
+        optim_wrapper._inner_count -= terms - 1
+        if optim_wrapper.should_update():
+            optim_wrapper.step()
+            optim_wrapper.zero_grad()
+        return {'loss': sum(logs.values()), **logs, **self._step_scalars()}
+
+    def forward(self, inputs: Any, mask: Tensor | None = None, masks: Views | None = None,
+                mode: str = 'tensor', **meta: Tensor) -> Any:
+        """Run the method.
+
+        Args:
+            inputs: ``{stream: {view: tensor}}`` for losses, prepared joints (N, M, T, V, C) otherwise.
+            mask: (N, M) persons present; all of them when left out.
+            masks: Masks by view, for losses.
+            mode: ``loss`` gives a dict of losses, ``tensor`` the features by feature point, ``predict`` one
+                :class:`SkeletonDataSample` a sequence.
+            meta: ``index``, ``label`` and ``role`` of the batch, carried into the samples.
+        """
+        if mode == 'loss':
+            self._adopt_precision()
+            with torch.autocast(self.data_preprocessor.device.type, enabled=False):
+                return dict(self.loss_terms(inputs, masks))
+        if mask is None:
+            mask = torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
+        features = self.extract(inputs, mask)
+        if mode == 'tensor':
+            return features
+        features = {point: value.float().cpu() for point, value in features.items()}
+        columns = {name: value.tolist() for name, value in meta.items() if torch.is_tensor(value)}
+        return [SkeletonDataSample(
+            features={point: value[i] for point, value in features.items()},
+            **{name: column[i] for name, column in columns.items()}) for i in range(len(inputs))]
+
+    def _adopt_precision(self) -> None:
+        """Take over the surrounding autocast for the encoders; everything else stays in fp32."""
+        device = self.data_preprocessor.device.type
+        enabled = torch.is_autocast_enabled(device)
+        dtype = torch.get_autocast_dtype(device) if enabled else None
+        for module in {self, *self.branches().values()}:
+            module.autocast_dtype = dtype
+
+    def _step_scalars(self) -> dict[str, Tensor]:
+        branches = self.branches()
+        if len(branches) == 1:
+            return next(iter(branches.values())).log_scalars
+        return {f'{stream}.{name}': value for stream, branch in branches.items()
+                for name, value in branch.log_scalars.items()}

@@ -1,0 +1,138 @@
+"""Momentum contrast on skeletons: stage one of ActCLR, and SkeletonCLR."""
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmactclr.errors import ConfigError
+from mmactclr.models.memory_bank import MemoryBank
+from mmactclr.models.persons import PersonRows, fold_persons
+from mmactclr.registry import MODELS
+from mmactclr.structures import Layout, get_layout
+from mmactclr.transforms import to_stream
+from mmactclr.utils import derive_seed, seeded_rng
+
+from .base import BaseAlgorithm, Views
+
+
+@MODELS.register_module()
+class MoCo(BaseAlgorithm):
+    """Two weak views, a momentum encoder, a memory and InfoNCE (section 2 of the method).
+
+    The memory is filled by ``MemoryBankHook`` and the key encoder follows through
+    ``MomentumUpdateHook``; a config without them is refused at the second step.
+
+    Args:
+        layout: Joint layout of the data.
+        backbone: Config of the encoder.
+        projector: Config of the projector.
+        memory: ``size`` and ``dim`` of the :class:`MemoryBank`.
+        loss: Config of the contrastive loss.
+        stream: ``joint``, ``motion`` or ``bone``.
+        skip_absent: Leave absent persons out of the encoder instead of averaging their zeros in.
+
+    Attributes:
+        pending_keys: (N, D) keys of the last step that wait for the memory.
+        momentum_due: Whether a step was taken that the key encoder has not followed yet.
+    """
+
+    def __init__(self, layout: str | Mapping[str, Any] | Layout, backbone: Mapping[str, Any],
+                 projector: Mapping[str, Any], memory: Mapping[str, Any],
+                 loss: Mapping[str, Any], stream: str = 'joint',
+                 skip_absent: bool = False, data_preprocessor: Mapping[str, Any] | None = None,
+                 init_cfg: Mapping[str, Any] | None = None) -> None:
+        super().__init__(data_preprocessor, init_cfg)
+        self.layout = get_layout(layout)
+        self.stream = stream
+        self.skip_absent = skip_absent
+        self.backbone = MODELS.build(dict(backbone))
+        self.projector = MODELS.build(dict(projector))
+        self.backbone_k = deepcopy(self.backbone).requires_grad_(False)
+        self.projector_k = deepcopy(self.projector).requires_grad_(False)
+        self.memory = MemoryBank(**memory)
+        self.contrastive_loss = MODELS.build(dict(loss))
+        self.pending_keys: Tensor | None = None
+        self.momentum_due = False
+
+    def init_weights(self) -> None:
+        """Initialise from (seed, stream), whatever else was built before; the key encoder starts equal."""
+        with seeded_rng(derive_seed('weights', torch.initial_seed(), self.stream)):
+            for module in [*self.backbone.modules(), *self.projector.modules()]:
+                if hasattr(module, 'reset_parameters'):
+                    module.reset_parameters()
+            super().init_weights()
+        self.copy_to_key()
+
+    def copy_to_key(self) -> None:
+        """Make the key encoder and projector equal to the online ones."""
+        self.backbone_k.load_state_dict(self.backbone.state_dict())
+        self.projector_k.load_state_dict(self.projector.state_dict())
+
+    @torch.no_grad()
+    def momentum_update(self, momentum: float) -> None:
+        """f_k <- a f_k + (1 - a) f_q for parameters; buffers follow the key's own forward passes."""
+        for online, key in ((self.backbone, self.backbone_k), (self.projector, self.projector_k)):
+            torch._foreach_lerp_(list(key.parameters()), list(online.parameters()), 1.0 - momentum)
+        self.momentum_due = False
+
+    def encode(self, backbone: nn.Module, x: Tensor, mask: Tensor) -> tuple[Tensor, PersonRows]:
+        """Feature map (P, C, T', V) in fp32 and the rows it belongs to."""
+        inputs, rows = fold_persons(x, mask, self.skip_absent)
+        with torch.autocast(x.device.type, dtype=self.autocast_dtype,
+                            enabled=self.autocast_dtype is not None):
+            feature_map = backbone(inputs)
+        return feature_map.float(), rows
+
+    def view_names(self) -> tuple[str, ...]:
+        """Two weak views."""
+        return ('query', 'key')
+
+    def loss_terms(self, inputs: Mapping[str, Views], masks: Views) -> Iterator[tuple[str, Tensor]]:
+        """Eq. 10 on ``inputs[stream]['query']`` and ``['key']``, each (N, M, T, V, C)."""
+        self.check_hooks()
+        with self.branch_rng():
+            term = self.contrast(inputs[self.stream], masks)
+        yield 'loss_nce', term
+
+    def contrast(self, views: Views, masks: Views) -> Tensor:
+        """Stage one: InfoNCE between two weak views."""
+        feature_map, rows = self.encode(self.backbone, views['query'], masks['query'])
+        z_q = self.projector(rows.mean(feature_map.mean((2, 3))))
+        with torch.no_grad():
+            feature_map, rows = self.encode(self.backbone_k, views['key'], masks['key'])
+            z_k = self.projector_k(rows.mean(feature_map.mean((2, 3))))
+        memory = self.memory.valid()
+        loss = self.contrastive_loss(z_q, z_k, memory)
+        self.log_scalars = {'mi_bound': log_size(memory) - loss.detach()}
+        self.hold(z_k)
+        return loss
+
+    def hold(self, z_k: Tensor) -> None:
+        """Keep the keys of this step until the hooks have stored them and moved the key encoder."""
+        self.pending_keys = F.normalize(z_k.detach(), dim=1)
+        self.momentum_due = True
+
+    def check_hooks(self) -> None:
+        """Refuse to go on if the state of the last step was never taken up."""
+        if self.pending_keys is not None:
+            raise ConfigError('MemoryBankHook is missing from custom_hooks: the keys of the last step were never '
+                              "stored; add dict(type='MemoryBankHook') to custom_hooks")
+        if self.momentum_due:
+            raise ConfigError('MomentumUpdateHook is missing from custom_hooks: the key encoder did not follow the '
+                              "last step; add dict(type='MomentumUpdateHook', momentum=0.999) to custom_hooks")
+
+    @torch.no_grad()
+    def extract(self, keypoint: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Pooled feature (``backbone``) and unit-length projection (``projection``) of prepared joints."""
+        x = to_stream(keypoint, self.stream, self.layout)
+        feature_map, rows = self.encode(self.backbone, x, mask)
+        pooled = rows.mean(feature_map.mean((2, 3)))
+        return {'backbone': pooled, 'projection': F.normalize(self.projector(pooled), dim=1)}
+
+
+def log_size(memory: Tensor) -> Tensor:
+    """log |M|, the ceiling of the mutual information a memory of that size can show (Eq. 9)."""
+    return torch.tensor(float(max(1, len(memory)))).log().to(memory.device)

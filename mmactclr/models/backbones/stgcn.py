@@ -1,0 +1,192 @@
+"""ST-GCN at a quarter of the usual width, the encoder of ActCLR and of the methods it is compared with."""
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmactclr.errors import ConfigError
+from mmactclr.registry import MODELS
+from mmactclr.structures import Layout, get_layout
+
+from .graph import build_adjacency
+
+PAPER_CHANNELS = (16, 16, 16, 32, 32, 32, 64, 64, 256)
+PAPER_STRIDED_UNITS = (4, 7)
+
+
+class GraphConvolution(nn.Module):
+    """Spatial graph convolution over K joint subsets: ``sum_k W_k x A_k`` with a bias per subset.
+
+    Works on channels-last maps as matrix products and aggregates over the graph before or after the
+    channel mixing, whichever moves fewer numbers; both orders give the same result.
+
+    Args:
+        in_channels: Channels of the incoming map.
+        out_channels: Channels of the outgoing map.
+        num_subsets: Number K of adjacency matrices.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, num_subsets: int) -> None:
+        super().__init__()
+        self.in_channels, self.out_channels, self.num_subsets = in_channels, out_channels, num_subsets
+        self.weight = nn.Parameter(torch.empty(num_subsets * out_channels, in_channels, 1, 1))
+        self.bias = nn.Parameter(torch.empty(num_subsets * out_channels))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new weights as ``torch.nn.Conv2d`` does."""
+        nn.init.kaiming_uniform_(self.weight, a=5 ** 0.5)
+        bound = self.in_channels ** -0.5
+        nn.init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
+        """Convolve ``x`` (N, T, V, C_in) with ``adjacency`` (K, V, V); returns (N, T, V, C_out)."""
+        n, t, v, c = x.shape
+        k, out = self.num_subsets, self.out_channels
+        if x.dtype != adjacency.dtype:
+            adjacency = adjacency.to(x.dtype)
+        bias = torch.einsum('ko,kvw->wo', self.bias.view(k, out).to(adjacency.dtype), adjacency)
+        if c <= out:
+            graph = adjacency.permute(2, 0, 1).reshape(v * k, v)
+            gathered = torch.matmul(graph, x.reshape(n * t, v, c)).view(n, t, v, k * c)
+            weight = self.weight.view(k, out, c).permute(1, 0, 2).reshape(out, k * c)
+            return F.linear(gathered, weight) + bias
+        weight = self.weight.view(k * out, c)
+        mixed = F.linear(x, weight).view(n * t, v * k, out)
+        graph = adjacency.permute(2, 1, 0).reshape(v, v * k)
+        return torch.matmul(graph, mixed).view(n, t, v, out) + bias
+
+
+class STGCNUnit(nn.Module):
+    """Graph convolution over joints, then a convolution over time, with a residual path.
+
+    Args:
+        in_channels: Channels of the incoming map.
+        out_channels: Channels of the outgoing map.
+        num_subsets: Number of adjacency matrices.
+        stride: Stride over time.
+        temporal_kernel: Odd length of the convolution over time, in frames.
+        dropout: Probability of zeroing an entry after the convolution over time.
+        residual: Whether the input is added to the output.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, num_subsets: int, stride: int,
+                 temporal_kernel: int, dropout: float, residual: bool) -> None:
+        super().__init__()
+        self.gcn = GraphConvolution(in_channels, out_channels, num_subsets)
+        self.tcn = nn.Sequential(
+            nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True),
+            nn.Conv2d(out_channels, out_channels, (temporal_kernel, 1), (stride, 1),
+                      (temporal_kernel // 2, 0)),
+            nn.BatchNorm2d(out_channels), nn.Dropout(dropout))
+        self.residual: nn.Module | None
+        if not residual:
+            self.residual = None
+        elif in_channels == out_channels and stride == 1:
+            self.residual = nn.Identity()
+        else:
+            self.residual = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, (stride, 1)), nn.BatchNorm2d(out_channels))
+
+    def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
+        """Map (N, C_in, T, V), channels last in memory, to (N, C_out, ceil(T / stride), V)."""
+        out = self.gcn(x.permute(0, 2, 3, 1), adjacency).permute(0, 3, 1, 2)
+        out = self.tcn(out)
+        if self.residual is not None:
+            out = out + self.residual(x)
+        return F.relu(out)
+
+
+@MODELS.register_module()
+class STGCN(BaseModule):
+    """Spatial-temporal graph convolutional encoder (Yan et al., AAAI 2018), as ActCLR uses it.
+
+    Args:
+        layout: Name or definition of the joint layout.
+        in_channels: Coordinates per joint.
+        channels: Output channels of every unit; the default is the paper's nine units.
+        strided_units: Units, counted from one, that halve the frame rate.
+        graph: Arguments of :func:`build_adjacency`: ``strategy`` and ``hops``.
+        temporal_kernel: Length of the convolutions over time, in frames.
+        dropout: Dropout in every unit but the first.
+        init_std: Draw convolution weights from N(0, init_std) and batch-norm weights from
+            N(1, init_std), as the public release does; ``None`` keeps PyTorch's initialisation.
+
+    Attributes:
+        out_channels: Channels of the feature map.
+        temporal_stride: Frames per cell of the feature map.
+
+    Example:
+        >>> STGCN('ntu25')(torch.randn(2, 3, 50, 25)).shape
+        torch.Size([2, 256, 13, 25])
+    """
+
+    def __init__(self, layout: str | Mapping[str, Any] | Layout, in_channels: int = 3,
+                 channels: Sequence[int] = PAPER_CHANNELS,
+                 strided_units: Sequence[int] = PAPER_STRIDED_UNITS,
+                 graph: Mapping[str, Any] | None = None, temporal_kernel: int = 9,
+                 dropout: float = 0.5, init_std: float | None = None,
+                 init_cfg: Mapping[str, Any] | None = None) -> None:
+        super().__init__(init_cfg)
+        self.layout = get_layout(layout)
+        outside = [unit for unit in strided_units if not 1 <= unit <= len(channels)]
+        if outside:
+            raise ConfigError(f'STGCN: strided_units {outside} do not exist; units are numbered from '
+                              f'1 to {len(channels)} (one per entry of channels)')
+        adjacency = build_adjacency(self.layout, **(graph or {}))
+        self.register_buffer('adjacency', adjacency)
+        self.in_channels = in_channels
+        self.data_bn = nn.BatchNorm1d(self.layout.num_joints * in_channels)
+        self.units = nn.ModuleList()
+        previous = in_channels
+        for number, width in enumerate(channels, start=1):
+            first = number == 1
+            self.units.append(STGCNUnit(
+                previous, width, len(adjacency), 2 if number in strided_units else 1,
+                temporal_kernel, 0.0 if first else dropout, residual=not first))
+            previous = width
+        self.edge_importance = nn.ParameterList(
+            nn.Parameter(torch.ones_like(adjacency)) for _ in self.units)
+        self.out_channels = previous
+        self.temporal_stride = 2 ** len(set(strided_units))
+        self.init_std = init_std
+
+    def init_weights(self) -> None:
+        """Apply ``init_std`` (the release's initialisation) and ``init_cfg``."""
+        super().init_weights()
+        if self.init_std is None:
+            return
+        for module in self.modules():
+            if isinstance(module, (nn.Conv2d, GraphConvolution)):
+                nn.init.normal_(module.weight, 0.0, self.init_std)
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                nn.init.normal_(module.weight, 1.0, self.init_std)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode joint coordinates.
+
+        Args:
+            x: (N', C, T, V) coordinates, one person per row.
+
+        Returns:
+            Dense feature map (N', out_channels, ceil(T / temporal_stride), V).
+
+        Raises:
+            ConfigError: If joints or coordinates do not match the layout of this encoder.
+        """
+        n, c, t, v = x.shape
+        if (c, v) != (self.in_channels, self.layout.num_joints):
+            raise ConfigError(
+                f'STGCN: input has {v} joints of {c} coordinates, the encoder was built for layout '
+                f'{self.layout.name!r} with {self.layout.num_joints} joints of {self.in_channels}; set the '
+                "backbone's layout to the layout of the data")
+        x = self.data_bn(x.permute(0, 3, 1, 2).reshape(n, v * c, t))
+        x = x.view(n, v, c, t).permute(0, 2, 3, 1).contiguous(memory_format=torch.channels_last)
+        for unit, importance in zip(self.units, self.edge_importance):
+            x = unit(x, self.adjacency * importance)
+        return x

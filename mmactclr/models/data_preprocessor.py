@@ -1,0 +1,131 @@
+"""Turns prepared joints into the augmented views that a contrastive method asks for."""
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.model import BaseDataPreprocessor
+from torch import Tensor
+
+from mmactclr.errors import ConfigError
+from mmactclr.registry import MODELS
+from mmactclr.structures import Layout, get_layout
+from mmactclr.transforms import SampleRandom, build_transforms, random_partner, run_transforms, to_stream
+from mmactclr.utils import derive_seed
+
+
+@MODELS.register_module()
+class ContrastivePreprocessor(BaseDataPreprocessor):
+    """Batched augmentation on the device of the model, always in fp32.
+
+    A view is described by ``joints``, transforms of joint coordinates that all streams share, and
+    ``stream``, transforms that run after the view became joint, motion or bone. ``base`` names
+    another view whose augmented joints it starts from instead of the prepared ones, so that two views
+    of one sequence can share their geometry. What a view looks like depends on the seed, the epoch,
+    the sequence and the name of the view alone.
+
+    Args:
+        layout: Joint layout of the data.
+        views: ``{name: dict(joints=[...], stream=[...], base=None)}``, transform configs.
+        streams: Streams to produce in training: ``joint``, ``motion``, ``bone``.
+
+    Example:
+        >>> weak = [dict(type='RandomTemporalCrop'), dict(type='RandomShear')]
+        >>> views = dict(query=dict(joints=weak), key=dict(joints=weak))
+        >>> preprocessor = ContrastivePreprocessor('ntu25', views)
+    """
+
+    def __init__(self, layout: str | Mapping[str, Any] | Layout,
+                 views: Mapping[str, Mapping[str, Any]],
+                 streams: Sequence[str] = ('joint',)) -> None:
+        super().__init__()
+        self.layout = get_layout(layout)
+        self.streams = tuple(streams)
+        self._bases: dict[str, str | None] = {}
+        self._joint_pipelines: dict[str, list] = {}
+        self._stream_pipelines: dict[str, list] = {}
+        for name, view in views.items():
+            unknown = set(view) - {'joints', 'stream', 'base'}
+            base = view.get('base')
+            if unknown:
+                raise ConfigError(f"ContrastivePreprocessor: view {name!r} has unknown keys {sorted(unknown)}, "
+                                  "expected 'joints', 'stream' and 'base'")
+            if base is not None and base not in self._bases:
+                raise ConfigError(f'ContrastivePreprocessor: view {name!r} starts from {base!r}, which is not '
+                                  f'a view defined before it; defined so far: {sorted(self._bases)}')
+            self._bases[name] = base
+            self._joint_pipelines[name] = build_transforms(view.get('joints', ()))
+            self._stream_pipelines[name] = build_transforms(view.get('stream', ()))
+        self.seed = self.epoch = self.iteration = self.rank = 0
+
+    def set_progress(self, seed: int, epoch: int, iteration: int, rank: int) -> None:
+        """Tell where training stands; augmentation is a function of these numbers."""
+        self.seed, self.epoch, self.iteration, self.rank = seed, epoch, iteration, rank
+
+    def forward(self, data: Mapping[str, Any], training: bool = False,
+                views: Sequence[str] = ()) -> dict[str, Any]:
+        """Move a batch to the device and, in training, augment it.
+
+        Args:
+            data: Batch of a :class:`SkeletonDataset`: ``inputs`` (N, M, T, V, C), ``mask`` (N, M),
+                ``index`` (N,), ``label`` (N,), ``role`` (N,).
+            training: Whether views are wanted.
+            views: Names of the wanted views, in training.
+
+        Returns:
+            The batch on the device. In training ``inputs`` is ``{stream: {view: (N, M, T, V, C)}}``
+            and ``masks`` is ``{view: (N, M)}``.
+
+        Raises:
+            ConfigError: If the joints of the data do not match the layout, or a view is not defined.
+        """
+        batch = self.cast_data(dict(data))
+        joints = batch['inputs']
+        if joints.ndim != 5 or joints.shape[3] != self.layout.num_joints:
+            raise ConfigError(
+                f'the data has shape {tuple(joints.shape)} (N, M, T, V, C), the config is for layout '
+                f'{self.layout.name!r} with {self.layout.num_joints} joints; set `layout` in the config to the '
+                'layout of the archive')
+        if not training:
+            return batch
+        device = joints.device.type
+        with torch.autocast(device, enabled=False), torch.no_grad():
+            batch['inputs'], batch['masks'] = self._augment(joints.float(), batch['mask'],
+                                                           batch['index'], views)
+        return batch
+
+    def _augment(self, joints: Tensor, mask: Tensor, index: Tensor, names: Sequence[str]
+                 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, Tensor]]:
+        missing = [name for name in names if name not in self._bases]
+        if missing:
+            raise ConfigError(f'the method asks for the views {missing}, the data preprocessor defines '
+                              f'{sorted(self._bases)}; add them to data_preprocessor.views')
+        generator = torch.Generator().manual_seed(
+            derive_seed('partner', self.seed, self.iteration, self.rank))
+        common = dict(mask=mask, layout=self.layout, stream='joint',
+                      partner=random_partner(len(joints), generator).to(joints.device))
+        index_list = index.tolist()
+        augmented: dict[str, dict[str, Any]] = {}
+
+        def joints_of(name: str) -> dict[str, Any]:
+            if name not in augmented:
+                base = self._bases[name]
+                start = joints if base is None else joints_of(base)['keypoint']
+                augmented[name] = run_transforms(self._joint_pipelines[name], dict(
+                    common, keypoint=start, random=self._random(index_list, name)))
+            return augmented[name]
+
+        inputs: dict[str, dict[str, Tensor]] = {stream: {} for stream in self.streams}
+        masks = {}
+        for name in names:
+            shared = joints_of(name)
+            for stream in self.streams:
+                results = run_transforms(self._stream_pipelines[name], dict(
+                    shared, keypoint=to_stream(shared['keypoint'], stream, self.layout), stream=stream,
+                    random=self._random(index_list, f'{name}/stream')))
+                inputs[stream][name] = results['keypoint']
+                masks[name] = results['mask']
+        return inputs, masks
+
+    def _random(self, index: list[int], view: str) -> SampleRandom:
+        return SampleRandom(self.seed, self.epoch, index, view)
+

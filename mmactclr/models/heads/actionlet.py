@@ -1,0 +1,124 @@
+"""Actionlets: which joints and moments make a sequence differ from the static anchor, Eq. 4-5."""
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmactclr.errors import ConfigError
+from mmactclr.models.backbones.graph import normalised_neighbourhood
+from mmactclr.models.persons import PersonRows
+from mmactclr.registry import MODELS
+from mmactclr.structures import Layout, get_layout
+
+
+def anchor_gradient(pooled: Tensor, projector: nn.Module, z_anchor: Tensor) -> Tensor:
+    """Gradient of ``-cos(z, z_anchor)`` with respect to the pooled feature.
+
+    The gradient is taken through the projector alone; parameters keep no trace of it.
+
+    Args:
+        pooled: (N, C) pooled features.
+        projector: Maps (N, C) to (N, D).
+        z_anchor: (1, D) projection of the static anchor, of any length.
+
+    Returns:
+        (N, C) gradient, one row a sequence.
+    """
+    with torch.enable_grad():
+        leaf = pooled.detach().requires_grad_(True)
+        z = projector(leaf)
+        distance = -F.cosine_similarity(z, z_anchor.detach().to(z.dtype), dim=1).sum()
+        return torch.autograd.grad(distance, leaf)[0]
+
+
+def actionlet_map(feature_map: Tensor, rows: PersonRows, gradient: Tensor,
+                  neighbourhood: Tensor) -> Tensor:
+    """Eq. 4-5, supplement of Lin et al., CVPR 2023, in closed form.
+
+    Average pooling spreads one gradient evenly over all cells, so the channel weights need no pass
+    through the encoder: alpha = relu(gradient) / (persons * T' * V).
+
+    Args:
+        feature_map: (P, C, T', V) encoder output h.
+        rows: Which sequence every row belongs to.
+        gradient: (N, C) from :func:`anchor_gradient`.
+        neighbourhood: (V, V) matrix G, column-normalised adjacency plus identity.
+
+    Returns:
+        (P, T', V) actionlet A, not negative, not normalised.
+    """
+    cells = feature_map.shape[2] * feature_map.shape[3]
+    alpha = gradient.relu() / (rows.count()[:, None].to(gradient.dtype) * cells)
+    activation = torch.einsum('pc,pctv->ptv', alpha[rows.owner], feature_map).relu()
+    return activation @ neighbourhood
+
+
+def select_region(actionlet: Tensor, mode: Literal['binary', 'max'] = 'binary') -> Tensor:
+    """Turn the raw actionlet (P, T', V) into a selection in [0, 1] of the same shape.
+
+    ``binary`` keeps cells above the person's mean; ``max`` divides by the person's maximum. A zero
+    map stays zero in both.
+    """
+    if mode == 'binary':
+        return (actionlet > actionlet.mean((1, 2), keepdim=True)).to(actionlet.dtype)
+    if mode == 'max':
+        return actionlet / actionlet.amax((1, 2), keepdim=True).clamp(min=torch.finfo(actionlet.dtype).tiny)
+    raise ConfigError(f"actionlet selection is {mode!r}, expected 'binary' or 'max'")
+
+
+def upsample_region(region: Tensor, num_frames: int) -> Tensor:
+    """Interpolate (P, T', V) bilinearly, corners aligned, to (P, num_frames, V)."""
+    size = (num_frames, region.shape[2])
+    return F.interpolate(region[:, None], size=size, mode='bilinear', align_corners=True)[:, 0]
+
+
+def semantic_aware_pooling(feature_map: Tensor, actionlet: Tensor) -> Tensor:
+    """SAFP, section 3.4 of the method: average pooling weighted by the actionlet, per person.
+
+    Args:
+        feature_map: (P, C, T', V) encoder output.
+        actionlet: (P, T', V) raw weights; a map that is zero everywhere falls back to the plain mean.
+
+    Returns:
+        (P, C) pooled features.
+    """
+    total = actionlet.sum((1, 2), keepdim=True)
+    uniform = 1.0 / (actionlet.shape[1] * actionlet.shape[2])
+    positive = total > 0
+    weight = torch.where(positive, actionlet / torch.where(positive, total, 1.0), uniform)
+    return torch.einsum('ptv,pctv->pc', weight, feature_map)
+
+
+@MODELS.register_module()
+class ActionletHead(BaseModule):
+    """Finds the actionlet of encoded sequences and what follows from it.
+
+    Args:
+        layout: Joint layout; its bones smooth the activation over neighbouring joints.
+        selection: How the actionlet becomes a mask for the transformation, see :func:`select_region`.
+    """
+
+    def __init__(self, layout: str | Mapping[str, Any] | Layout,
+                 selection: Literal['binary', 'max'] = 'binary') -> None:
+        super().__init__()
+        if selection not in ('binary', 'max'):
+            raise ConfigError(f"ActionletHead: selection is {selection!r}, expected 'binary' or 'max'")
+        self.selection = selection
+        graph = normalised_neighbourhood(get_layout(layout))
+        self.register_buffer('neighbourhood', graph, persistent=False)
+
+    @torch.no_grad()
+    def forward(self, feature_map: Tensor, rows: PersonRows, projector: nn.Module,
+                z_anchor: Tensor) -> Tensor:
+        """Raw actionlet (P, T', V) of a feature map (P, C, T', V); zero for absent persons."""
+        pooled = rows.mean(feature_map.mean((2, 3)))
+        gradient = anchor_gradient(pooled, projector, z_anchor)
+        actionlet = actionlet_map(feature_map, rows, gradient, self.neighbourhood.to(feature_map.dtype))
+        return actionlet * rows.present[:, None, None]
+
+    def region(self, actionlet: Tensor, num_frames: int) -> Tensor:
+        """Selection in [0, 1] at full frame rate, (P, num_frames, V)."""
+        return upsample_region(select_region(actionlet, self.selection), num_frames)

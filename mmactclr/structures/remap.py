@@ -1,0 +1,54 @@
+"""From the joints of one layout to those of another, by name."""
+from collections.abc import Mapping
+from typing import Any
+
+from mmactclr.errors import ConfigError
+
+from .joint_names import SUBSTITUTES, find_roles, joint_roles
+from .layouts import CENTRE_ROLES, Layout, get_layout
+
+
+def remap_joints(src: str | Layout | Mapping[str, Any],
+                 dst: str | Layout | Mapping[str, Any]) -> tuple[int, ...]:
+    """For every joint of ``dst`` the joint of ``src`` that stands for it, by name.
+
+    Names are compared by their anatomical role (``joint_names.py`` lists the synonyms and, per
+    role, the substitutes). Where ``src`` has neither, the nearest ancestor in the tree of ``dst``
+    lends its joint: hand tips of ``ntu25`` come from the hands of ``kinect20_utdmhad``. The
+    centre of ``src`` stands for the joint between the shoulders when no name does; the centre of
+    ``dst``, if without a match, takes that of the nearest joint on the midline.
+
+    Args:
+        src: Layout of the data at hand.
+        dst: Layout the data is wanted in.
+
+    Returns:
+        V_dst joint indices of ``src``: ``keypoint[..., remap_joints(src, dst), :]`` converts.
+        Mirror images map to mirror images.
+
+    Raises:
+        ConfigError: If the two layouts have no joint in common.
+    """
+    src, dst = get_layout(src), get_layout(dst)
+    if src.joints == dst.joints:
+        return tuple(range(src.num_joints))
+    roles = find_roles(src.joints)
+    if joint_roles(src.joints)[src.centre] in [(None, role) for role in CENTRE_ROLES]:
+        roles.setdefault((None, 'spine_shoulder'), src.centre)
+    found: dict[int, int] = {}
+    for joint, (side, role) in enumerate(joint_roles(dst.joints)):
+        for candidate in (role, *SUBSTITUTES.get(role, ())):
+            if (side, candidate) in roles:
+                found[joint] = roles[side, candidate]
+                break
+    if dst.centre not in found:
+        midline = [joint for joint in dst.order if joint in found
+                   and dst.flip_index[joint] == joint]
+        nearest = midline or [joint for joint in dst.order if joint in found]
+        if not nearest:
+            raise ConfigError(f"layouts '{src.name}' and '{dst.name}' have no joint in common: "
+                              f'{", ".join(src.joints)} / {", ".join(dst.joints)}')
+        found[dst.centre] = found[nearest[0]]
+    for joint in dst.order:
+        found.setdefault(joint, found.get(dst.parents[joint], -1))
+    return tuple(found[joint] for joint in range(dst.num_joints))

@@ -1,0 +1,27 @@
+"""Transforms of batched skeleton motion: layout-driven, random per sample, on any device."""
+from .base import SkeletonTransform, build_transforms, run_transforms
+from .mixing import SkeletonAdaIN, SkeletonMix
+from .preparation import AlignShoulders, Centre, ResizeFrames, default_preparation, prepare
+from .random import SampleRandom, random_partner
+from .spatial import (
+    AxisMask,
+    BoneJitter,
+    BoneRescale,
+    GaussianNoise,
+    PostureJitter,
+    RandomFlip,
+    RandomRotation,
+    RandomShear,
+    RandomYaw,
+)
+from .streams import STREAMS, ToStream, from_bone, to_bone, to_motion, to_stream
+from .temporal import GaussianBlur, RandomTemporalCrop, RandomWindow, TemporalFlip, TimeInterpolate
+
+__all__ = [
+    'STREAMS', 'AlignShoulders', 'AxisMask', 'BoneJitter', 'BoneRescale', 'Centre', 'GaussianBlur',
+    'GaussianNoise', 'PostureJitter', 'RandomFlip', 'RandomRotation', 'RandomShear',
+    'RandomTemporalCrop', 'RandomWindow', 'RandomYaw', 'ResizeFrames', 'SampleRandom',
+    'SkeletonAdaIN', 'SkeletonMix', 'SkeletonTransform', 'TemporalFlip', 'TimeInterpolate',
+    'ToStream', 'build_transforms', 'default_preparation', 'from_bone', 'prepare', 'random_partner',
+    'run_transforms', 'to_bone', 'to_motion', 'to_stream',
+]

@@ -1,0 +1,85 @@
+"""Reading configs: one place for what data and model must agree on."""
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmactclr.errors import ConfigError
+
+# stated once at the top of a config, used in many places below it
+SHARED_FIELDS = ('data_root', 'layout', 'split', 'num_frames', 'max_persons')
+_CONSUMERS = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'test_cfg', 'model')
+
+
+def share_fields(cfg: Config) -> Config:
+    """Write the top-level ``data_root``, ``layout``, ``split``, ``num_frames`` and ``max_persons`` everywhere.
+
+    A config that changes one of them, on its first lines or by ``--cfg-options``, changes it for the
+    data, the preparation, the augmentation and the model at once.
+    """
+    shared = {name: cfg[name] for name in SHARED_FIELDS if name in cfg}
+    for section in _CONSUMERS:
+        if cfg.get(section) is not None:
+            _write(cfg[section], shared)
+    return cfg
+
+
+def _write(node: Any, shared: Mapping[str, Any]) -> None:
+    if isinstance(node, dict):
+        for name, value in shared.items():
+            if name in node:
+                node[name] = value
+        for value in node.values():
+            _write(value, shared)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            _write(value, shared)
+
+
+def find_config(name: str | Path) -> Path:
+    """Path of a config file: a path as it is, or relative to the configs of this package.
+
+    Raises:
+        ConfigError: If there is no such file; the message lists configs with a similar name.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    roots = [Path(__file__).resolve().parents[2] / 'configs', Path(str(resources.files('mmactclr'))) / '.mim' / 'configs']
+    relative = Path(*path.parts[1:]) if path.parts[:1] == ('configs',) else path
+    for root in roots:
+        for candidate in (root / relative, root / relative.with_suffix('.py')):
+            if candidate.is_file():
+                return candidate
+        found = sorted(root.rglob(f'{path.stem}.py'))
+        if found and len(path.parts) == 1:
+            return found[0]
+    known = sorted(p.stem for root in roots if root.is_dir() for p in root.rglob('*.py') if '_base_' not in p.parts)
+    stem = path.stem.split('_')[0]
+    near = [name for name in known if name.startswith(stem)] or known
+    raise ConfigError(f'config file {str(name)!r} does not exist; known configs: {", ".join(near)}')
+
+
+def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+    """Read a config, apply overrides and share the fields that data and model have in common.
+
+    Args:
+        name: Path or name of the config.
+        options: Overrides by dotted key, as ``--cfg-options`` gives them.
+
+    Raises:
+        ConfigError: If the file does not exist or does not parse, or an override does not fit.
+    """
+    path = find_config(name)
+    try:
+        cfg = Config.fromfile(str(path))
+    except (SyntaxError, KeyError, TypeError, AttributeError, NameError, FileNotFoundError, ImportError) as error:
+        raise ConfigError(f'{path}: the config could not be read: {type(error).__name__}: {error}') from error
+    if options:
+        try:
+            cfg.merge_from_dict(dict(options))
+        except (KeyError, TypeError, IndexError) as error:
+            raise ConfigError(f'--cfg-options {dict(options)} does not fit {path}: {error}') from error
+    return share_fields(cfg)

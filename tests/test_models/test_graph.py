@@ -1,0 +1,73 @@
+"""Adjacency matrices against the public code's and against paths counted in the tree."""
+import numpy as np
+import pytest
+import torch
+
+from mmactclr.errors import ConfigError
+from mmactclr.models.backbones.graph import STRATEGIES, build_adjacency, normalised_neighbourhood
+from mmactclr.structures import get_layout, list_layouts
+
+PUBLIC = {'ntu-rgb+d': 'ntu25', 'openpose': 'openpose18', 'nw-ucla': 'kinect20_nwucla'}
+
+
+def hop_distance(layout) -> np.ndarray:
+    """All-pairs distances in bones, by Floyd and Warshall."""
+    num = layout.num_joints
+    distance = np.full((num, num), np.inf)
+    np.fill_diagonal(distance, 0)
+    for child, parent in layout.bones:
+        distance[child, parent] = distance[parent, child] = 1
+    for via in range(num):
+        distance = np.minimum(distance, distance[:, via:via + 1] + distance[via])
+    return distance
+
+
+@pytest.mark.parametrize('strategy', STRATEGIES)
+@pytest.mark.parametrize('public', PUBLIC)
+def test_public_graph_is_met(public, strategy, golden_dir):
+    with np.load(golden_dir / 'graph_adjacency.npz', allow_pickle=False) as golden:
+        expected = golden[f'{public}/{strategy}']
+    found = build_adjacency(PUBLIC[public], strategy)
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize('name', list_layouts())
+@pytest.mark.parametrize('strategy', STRATEGIES)
+@pytest.mark.parametrize('hops', ['one', 'full'])
+def test_subsets_split_the_normalised_neighbourhood(name, strategy, hops):
+    layout = get_layout(name)
+    adjacency = build_adjacency(layout, strategy, hops)
+    whole = normalised_neighbourhood(name)
+    torch.testing.assert_close(adjacency.sum(dim=0), whole, rtol=0, atol=0)
+    assert ((adjacency != 0).sum(dim=0) <= 1).all()
+    torch.testing.assert_close(whole.sum(dim=0), torch.ones(layout.num_joints))
+    assert np.array_equal(whole.numpy() != 0, hop_distance(layout) <= 1)
+
+
+@pytest.mark.parametrize('name', list_layouts())
+def test_full_reach_tells_centripetal_from_centrifugal_for_every_bone(name):
+    layout = get_layout(name)
+    own, centrifugal, centripetal = build_adjacency(layout, 'spatial', hops='full')
+    assert torch.equal(own != 0, torch.eye(layout.num_joints, dtype=torch.bool))
+    assert (centrifugal != 0).sum() == (centripetal != 0).sum() == layout.num_joints - 1
+    to_centre = hop_distance(layout)[layout.centre]
+    for child, parent in layout.bones:
+        near, far = (parent, child) if to_centre[parent] < to_centre[child] else (child, parent)
+        assert centripetal[near, far] > 0 and centripetal[far, near] == 0
+        assert centrifugal[far, near] > 0 and centrifugal[near, far] == 0
+
+
+@pytest.mark.parametrize('name', list_layouts())
+def test_one_hop_reach_is_blind_beyond_the_neighbours_of_the_centre(name):
+    layout = get_layout(name)
+    centripetal = build_adjacency(layout, 'spatial', hops='one')[2]
+    to_centre = hop_distance(layout)[layout.centre]
+    senders = {(v, w) for v, w in (centripetal != 0).nonzero().tolist()}
+    assert senders == {(parent, child) for child, parent in layout.bones if to_centre[parent] <= 1}
+
+
+@pytest.mark.parametrize('options', [dict(strategy='special'), dict(hops='two')])
+def test_unknown_options_list_the_known_ones(options):
+    with pytest.raises(ConfigError, match='choose one of'):
+        build_adjacency('ntu25', **options)

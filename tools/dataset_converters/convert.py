@@ -1,0 +1,63 @@
+#!/usr/bin/env python
+"""Converts motion data of any registered format into a skeleton archive.
+
+    python tools/dataset_converters/convert.py FORMAT SRC DST [options]
+"""
+import argparse
+import importlib
+import inspect
+import sys
+
+from mmactclr.datasets import SkeletonArchive
+from mmactclr.errors import MMActCLRError
+from mmactclr.registry import CONVERTERS
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """One sub-command per registered format."""
+    parser = argparse.ArgumentParser(
+        description='Convert motion data into a skeleton archive.',
+        epilog='convert.py FORMAT --help shows the options of a format. A converter of your own '
+               'joins the list with --custom-imports MODULE before FORMAT.')
+    parser.add_argument('--custom-imports', metavar='MODULE', action='append', default=[],
+                        help='import this module, which registers a converter')
+    formats = parser.add_subparsers(dest='format', metavar='FORMAT', required=True)
+    for name in sorted(CONVERTERS.module_dict):
+        about = (inspect.getdoc(CONVERTERS.get(name)) or name).splitlines()[0]
+        sub = formats.add_parser(name, help=about, description=about)
+        sub.add_argument('src', metavar='SRC', help='file or folder to read')
+        sub.add_argument('dst', metavar='DST', help='archive folder to create')
+        sub.add_argument('--overwrite', action='store_true', help='replace the archive at DST')
+        sub.add_argument('--strict', action='store_true',
+                         help='stop at a sequence that cannot be used instead of leaving it out')
+        CONVERTERS.get(name)().add_arguments(sub)
+    return parser
+
+
+def describe(archive: SkeletonArchive) -> str:
+    """One line about a new archive."""
+    splits = ', '.join(f'{name} {counts["train"]}/{counts["test"]}'
+                       for name, counts in archive.meta['splits'].items())
+    return (f'{archive.path}: {len(archive)} sequences, {len(archive.classes)} classes, layout '
+            f'{archive.layout.name}, splits (train/test): {splits or "none"}')
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns the exit status: 0, or 1 where the input is at fault."""
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument('--custom-imports', action='append', default=[])
+    try:
+        for module in early.parse_known_args(argv)[0].custom_imports:
+            importlib.import_module(module)
+        options = vars(build_parser().parse_args(argv))
+        options.pop('custom_imports')
+        converter = CONVERTERS.get(options.pop('format'))()
+        print(describe(converter.convert(**options)))
+    except (MMActCLRError, ImportError, OSError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
