@@ -1,15 +1,21 @@
 """Training and evaluation by config, from Python or from the command line."""
-from collections.abc import Mapping
+import difflib
+import re
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 import mmactclr.datasets  # noqa: F401
 import mmactclr.engine  # noqa: F401
-from mmactclr.errors import DataError
+from mmactclr import registry
+from mmactclr.engine.checkpoint import read_checkpoint, require_file
+from mmactclr.errors import ConfigError
 from mmactclr.registry import RUNNERS
 from mmactclr.utils import load_config
 
@@ -32,12 +38,15 @@ def build_runner(config: str | Path | Config, work_dir: str | Path | None = None
         cfg = config
     else:
         cfg = load_config(config, options)
-    name = Path(cfg.filename).stem if cfg.filename else 'run'
-    cfg.work_dir = str(work_dir or cfg.get('work_dir') or Path('work_dirs') / name)
+    if 'model' not in cfg:
+        raise ConfigError(f"{cfg.filename or 'the config'}: field 'model' is missing; train and test with a leaf config, "
+                          'not with one of configs/_base_')
+    cfg.work_dir = _work_dir(cfg, work_dir)
     cfg.launcher = launcher
     if launcher == 'pytorch' and not torch.cuda.is_available():
         _init_gloo()
-    return RUNNERS.get(cfg.get('runner_type', 'Runner')).from_cfg(cfg)
+    with explain_build_errors(cfg.filename):
+        return RUNNERS.get(cfg.get('runner_type', 'Runner')).from_cfg(cfg)
 
 
 def run_training(config: str | Path | Config, work_dir: str | Path | None = None,
@@ -52,17 +61,24 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
         amp: Run encoders in bf16.
         options: Overrides by dotted key.
         launcher: How the processes of a distributed run are started.
+
+    Raises:
+        ConfigError: If the config does not fit the data, the hooks or the checkpoint.
+        DataError: If data or checkpoint cannot be read.
     """
     cfg = config if isinstance(config, Config) else load_config(config, options)
     if amp:
         cfg.optim_wrapper.type = 'AutocastOptimWrapper'
     if resume:
         cfg.resume = True
-        if resume != 'auto':
-            cfg.load_from = str(require_file(resume, 'checkpoint to resume'))
+        cfg.load_from = find_latest_checkpoint(_work_dir(cfg, work_dir)) if resume == 'auto' else str(resume)
+    _check_checkpoint(cfg)
+    _check_optimizer(cfg)
     runner = build_runner(cfg, work_dir, launcher=launcher)
     try:
-        runner.train()
+        with explain_build_errors(cfg.filename):
+            _check_batches(runner)
+            runner.train()
     finally:
         _leave_group()
     return runner
@@ -70,31 +86,91 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
 
 def run_test(config: str | Path | Config, checkpoint: str | Path, work_dir: str | Path | None = None,
              options: Mapping[str, Any] | None = None, launcher: str = 'none') -> dict[str, float]:
-    """Evaluate a checkpoint and the baselines of the config; returns accuracies in percent by name."""
+    """Evaluate a checkpoint and the baselines of the config; returns accuracies in percent by name.
+
+    Raises:
+        ConfigError: If the config does not fit the data or the checkpoint.
+        DataError: If data or checkpoint cannot be read.
+    """
     cfg = config if isinstance(config, Config) else load_config(config, options)
-    cfg.load_from = str(require_file(checkpoint, 'checkpoint'))
+    cfg.load_from = str(checkpoint)
+    _check_checkpoint(cfg)
     for name in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler',
                  'val_dataloader', 'val_cfg', 'val_evaluator'):
         cfg[name] = None
     runner = build_runner(cfg, work_dir, launcher=launcher)
     try:
-        return runner.test()
+        with explain_build_errors(cfg.filename):
+            return runner.test()
     finally:
         _leave_group()
 
 
-def require_file(path: str | Path, what: str) -> Path:
-    """The path, if it is a readable file.
+@contextmanager
+def explain_build_errors(source: str | Path | None) -> Iterator[None]:
+    """Turn mmengine's errors for an unknown ``type`` or a wrong argument into ones that say what to do.
+
+    Args:
+        source: File of the config, for the message.
 
     Raises:
-        DataError: If it is not.
+        ConfigError: In place of the KeyError or TypeError that building a component raised.
     """
-    path = Path(path)
-    if not path.is_file():
-        near = sorted(p.name for p in path.parent.glob('*.pth')) if path.parent.is_dir() else []
-        hint = f'; that folder holds {", ".join(near)}' if near else ''
-        raise DataError(f'{what} {str(path)!r} does not exist{hint}')
-    return path
+    try:
+        yield
+    except KeyError as error:
+        unknown = re.match(r"(\S+) is not in the \S+::(.+?) registry", str(error.args[0]) if error.args else '')
+        if not unknown:
+            raise
+        raise unknown_type(source, *unknown.groups()) from error
+    except TypeError as error:
+        frames = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+        # the call itself failed, not something that the component did
+        if 'build_from_cfg' not in frames or frames[-1] not in ('build_from_cfg', '__init__') \
+                or not re.search(r'unexpected keyword argument|missing \d+ required', str(error)):
+            raise
+        raise ConfigError(f'{source or "config"}: {error}; see the arguments in its docstring') from error
+
+
+def unknown_type(source: str | Path | None, name: str, kind: str) -> ConfigError:
+    """The error for a ``type`` that no registry of a kind (``model``, ``hook``, ...) knows."""
+    registries = [value for value in vars(registry).values()
+                  if isinstance(value, registry.Registry) and value.name == kind]
+    known = {key for each in registries for level in (each, each.parent) if level for key in level.module_dict}
+    near = difflib.get_close_matches(name, known, n=3)
+    hint = f' (close to {", ".join(near)})' if near else ''
+    return ConfigError(
+        f'{source or "config"}: type {name!r} is not registered as {kind}{hint}; correct the name, or import the file '
+        "that registers it: custom_imports=dict(imports=['my_module']) in the config, its folder on PYTHONPATH")
+
+
+def _check_optimizer(cfg: Config) -> None:
+    """Refuse an unknown optimiser, for which mmengine has no message."""
+    name = cfg.get('optim_wrapper', {}).get('optimizer', {}).get('type')
+    if isinstance(name, str) and registry.OPTIMIZERS.get(name) is None:
+        raise unknown_type(cfg.filename, name, 'optimizer')
+
+
+def _work_dir(cfg: Config, work_dir: str | Path | None) -> str:
+    name = Path(cfg.filename).stem if cfg.filename else 'run'
+    return str(work_dir or cfg.get('work_dir') or Path('work_dirs') / name)
+
+
+def _check_checkpoint(cfg: Config) -> None:
+    """Read a checkpoint on disk once before anything is built; addresses are left to mmengine."""
+    source = cfg.get('load_from')
+    if source and '://' not in source:
+        read_checkpoint(source)
+
+
+def _check_batches(runner: Runner) -> None:
+    """Refuse an epoch without a step, which would end in a checkpoint of random weights."""
+    loader = runner.train_dataloader
+    if len(loader) == 0:
+        raise ConfigError(
+            f'train_dataloader: {len(loader.dataset)} training sequences make no full batch of batch_size='
+            f'{loader.batch_size} with drop_last={loader.drop_last}; set train_dataloader.batch_size to at most '
+            f'{len(loader.dataset)} per process')
 
 
 def _init_gloo() -> None:
@@ -108,4 +184,4 @@ def _leave_group() -> None:
         torch.distributed.destroy_process_group()
 
 
-__all__ = ['build_runner', 'require_file', 'run_test', 'run_training']
+__all__ = ['build_runner', 'explain_build_errors', 'require_file', 'run_test', 'run_training']

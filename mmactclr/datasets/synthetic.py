@@ -31,6 +31,8 @@ from mmactclr.datasets.synthetic_body import (
 from mmactclr.errors import ConfigError
 
 FPS = 30
+USED_LIMB = .3
+"""Share of the range of rest postures that is left to a limb which the action uses."""
 MOVING_SPEED = .15
 """A joint moves where its action alone drives it faster than this, metres per second."""
 
@@ -57,9 +59,10 @@ class Nuisance:
         phase: Where a periodic action may begin, share of its cycle.
         idle: Longest idle time before and, drawn apart, after the action, seconds.
         posture: Posture of limbs that the action does not use, drawn per sequence, times the
-            ranges of human rest postures; those it does use take 0.3 of that.
+            ranges of human rest postures; those it does use take ``USED_LIMB`` of that.
         habit: The same for the habitual posture of a subject, on top.
-        sway: Slow unrelated movement of every joint angle, degrees.
+        sway: Slow unrelated movement of every joint angle, two oscillations of up to so many
+            degrees each.
         noise: Standard deviation of joint positions, metres, per frame and axis.
         lost: Share of joints lost for part of a sequence; a lost joint stays where it was last
             seen.
@@ -74,9 +77,9 @@ class Nuisance:
     amplitude: tuple[float, float] = (.7, 1.3)
     phase: float = 1.
     idle: float = 1.
-    posture: float = 1.
-    habit: float = .5
-    sway: float = 4.
+    posture: float = .3
+    habit: float = .2
+    sway: float = 20.
     noise: float = .01
     lost: float = .05
     frames: tuple[int, int] = (40, 120)
@@ -121,16 +124,13 @@ class _Subject:
     size: float
 
 
-def _draw_posture(rng: np.random.Generator) -> np.ndarray:
-    low, high = np.array([
-        _POSTURE.get(angle.removeprefix('right_').removeprefix('left_'), (0, 0))
-        for angle in ANGLES]).T
-    return rng.uniform(low, high)
+_LOW, _HIGH = np.array([_POSTURE.get(angle.removeprefix('right_').removeprefix('left_'), (0, 0))
+                        for angle in ANGLES], dtype=float).T
 
 
 def _draw_subject(rng: np.random.Generator, nuisance: Nuisance) -> _Subject:
     return _Subject(draw_bones(rng, nuisance.height, nuisance.proportion),
-                    nuisance.habit * _draw_posture(rng), *rng.uniform(0, 1, 2))
+                    nuisance.habit * rng.uniform(_LOW, _HIGH), *rng.uniform(0, 1, 2))
 
 
 def _between(limits: tuple[float, float], habit: float, rng: np.random.Generator) -> float:
@@ -157,20 +157,25 @@ def _draw_clock(action: Action, subject: _Subject, nuisance: Nuisance,
                  style=rng.uniform(-1, 1, 4))
 
 
+def _free(action: Action) -> np.ndarray:
+    """Share (A,) of the range of rest postures that each angle has during an action."""
+    free = np.ones(len(ANGLES))
+    for limb in action.limbs:
+        free[[ANGLE_INDEX[angle] for angle in LIMB_ANGLES[limb]]] = USED_LIMB
+    return free
+
+
+def _draw_rest(action: Action, subject: _Subject, nuisance: Nuisance,
+               rng: np.random.Generator) -> np.ndarray:
+    """Posture (A,) in which a person stands before the action begins, degrees."""
+    return subject.posture + nuisance.posture * _free(action) * rng.uniform(_LOW, _HIGH)
+
+
 def _draw_sway(num_frames: int, degrees: float, rng: np.random.Generator) -> np.ndarray:
-    """Sum of two slow oscillations of every angle, (T, A)."""
+    """Sum of two slow oscillations of every angle, (T, A) degrees."""
     hertz, size = rng.uniform(.1, .5, (2, 1, len(ANGLES))), rng.uniform(0, 1, (2, 1, len(ANGLES)))
     turns = hertz * np.arange(num_frames)[:, None] / FPS + rng.uniform(0, 1, hertz.shape)
     return degrees * (size * np.sin(2 * np.pi * turns)).sum(0)
-
-
-def _rest_angles(action: Action, subject: _Subject, nuisance: Nuisance,
-                 rng: np.random.Generator) -> np.ndarray:
-    """Posture (A,) in which a person stands before the action begins."""
-    free = np.ones(len(ANGLES))
-    for limb in action.limbs:
-        free[[ANGLE_INDEX[angle] for angle in LIMB_ANGLES[limb]]] = .3
-    return subject.posture + nuisance.posture * free * _draw_posture(rng)
 
 
 def _perform(driven: Angles, rest: np.ndarray, sway: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -219,7 +224,7 @@ def _record(action: Action, subjects: tuple[_Subject, _Subject], elevation: floa
                                     strict=True):
         if drive is None:
             continue
-        rest = _rest_angles(action, subject, nuisance, rng)
+        rest = _draw_rest(action, subject, nuisance, rng)
         rest[ANGLE_INDEX['root_yaw']] = yaw + turn
         clean, seen = _perform(drive(clock), rest,
                                _draw_sway(len(clock.progress), nuisance.sway, rng))

@@ -64,15 +64,15 @@ def _smooth(ramp: np.ndarray) -> np.ndarray:
 
 
 def _wave(clock: Clock, side: str) -> Angles:
-    return {f'{side}_shoulder_abduct': (75 + 25 * clock.style[0]) * clock.hold + 8 * clock.wave(),
+    return {f'{side}_shoulder_abduct': (70 + 25 * clock.style[0]) * clock.hold + 12 * clock.wave(),
             f'{side}_shoulder_twist': -85 * clock.hold,
-            f'{side}_elbow_flex': (70 + 15 * clock.style[1]) * clock.hold + 30 * clock.wave()}
+            f'{side}_elbow_flex': (65 + 15 * clock.style[1]) * clock.hold + 40 * clock.wave()}
 
 
 def _circle(clock: Clock, side: str) -> Angles:
-    return {f'{side}_shoulder_flex': (75 + 20 * clock.style[0]) * clock.hold + 25 * clock.wave(),
-            f'{side}_shoulder_abduct': 5 * clock.hold + 25 * clock.wave(.25),
-            f'{side}_elbow_flex': (25 + 15 * clock.style[1]) * clock.hold}
+    return {f'{side}_shoulder_flex': (70 + 20 * clock.style[0]) * clock.hold + 35 * clock.wave(.25),
+            f'{side}_shoulder_abduct': 15 * clock.hold + 35 * clock.wave(),
+            f'{side}_elbow_flex': (25 + 20 * clock.style[1]) * clock.hold}
 
 
 def _raise(clock: Clock, side: str) -> Angles:
@@ -83,17 +83,24 @@ def _raise(clock: Clock, side: str) -> Angles:
 
 
 def _kick(clock: Clock, side: str) -> Angles:
-    return {f'{side}_hip_flex': 60 * clock.pulse() - 12 * clock.wave(.3),
+    return {f'{side}_hip_flex': 75 * clock.pulse() - 12 * clock.wave(.3),
             f'{side}_hip_abduct': 10 * clock.style[0] * clock.pulse(),
-            f'{side}_knee_flex': 55 * clock.pulse(.3)}
+            f'{side}_knee_flex': 60 * clock.pulse(.3)}
+
+
+def _kick_with_arms(clock: Clock) -> Angles:
+    balance = {f'{side}_shoulder_{way}': degrees * clock.pulse() for side, way, degrees in (
+        ('left', 'flex', 40), ('right', 'flex', -30), ('right', 'abduct', 20))}
+    return balance | _kick(clock, 'right') | {'root_pitch': -8 * clock.pulse()}
 
 
 def _sit(clock: Clock) -> Angles:
     down = np.minimum(clock.step, 1.1)
-    lean = (25 + 10 * clock.style[0]) * np.sin(np.pi * _smooth(clock.progress))
+    lean = (30 + 10 * clock.style[0]) * np.sin(np.pi * _smooth(clock.progress))
     bend = {'root_pitch': lean}
     for side in ('right', 'left'):
-        bend |= {f'{side}_hip_flex': 85 * down + lean, f'{side}_knee_flex': 85 * down}
+        bend |= {f'{side}_hip_flex': 85 * down + lean, f'{side}_knee_flex': 85 * down,
+                 f'{side}_shoulder_flex': (1 + .5 * clock.style[1]) * lean}
     return bend
 
 
@@ -101,7 +108,7 @@ def _clap(clock: Clock) -> Angles:
     clap = {}
     for side in ('right', 'left'):
         clap |= {f'{side}_shoulder_flex': (50 + 20 * clock.style[0]) * clock.hold,
-                 f'{side}_shoulder_twist': 20 * clock.hold + 28 * clock.wave(),
+                 f'{side}_shoulder_twist': 20 * clock.hold + 30 * clock.wave(),
                  f'{side}_elbow_flex': (65 + 15 * clock.style[1]) * clock.hold}
     return clap
 
@@ -113,11 +120,13 @@ def _bow(clock: Clock) -> Angles:
 
 
 def _march(clock: Clock) -> Angles:
-    return {'right_hip_flex': 45 * clock.pulse(), 'left_hip_flex': 45 * clock.pulse(.5),
-            'right_knee_flex': 70 * clock.pulse(), 'left_knee_flex': 70 * clock.pulse(.5),
-            'right_shoulder_flex': 20 * clock.wave(.25), 'left_shoulder_flex': 20 * clock.wave(.75),
-            'right_elbow_flex': 30 * (1 + clock.style[0]) * clock.hold,
-            'left_elbow_flex': 30 * (1 + clock.style[0]) * clock.hold}
+    march = {}
+    for side, shift in (('right', 0.), ('left', .5)):
+        march |= {f'{side}_hip_flex': 55 * clock.pulse(shift),
+                  f'{side}_knee_flex': 75 * clock.pulse(shift),
+                  f'{side}_shoulder_flex': 30 * clock.wave(shift + .25),
+                  f'{side}_elbow_flex': 30 * (1 + clock.style[0]) * clock.hold}
+    return march
 
 
 def _shake_hands(clock: Clock) -> Angles:
@@ -172,18 +181,18 @@ def _backwards(drive: Callable[[Clock], Angles]) -> Callable[[Clock], Angles]:
 _LEGS, _ARMS = ('right_leg', 'left_leg'), ('right_arm', 'left_arm')
 
 ACTIONS = (
-    Action('wave right', ('right_arm',), _one_limb(_wave, 'right'), None, .7, (2, 4)),
-    Action('wave left', ('left_arm',), _one_limb(_wave, 'left'), None, .7, (2, 4)),
+    Action('wave right', ('right_arm',), _one_limb(_wave, 'right'), None, .8, (2, 4)),
+    Action('wave left', ('left_arm',), _one_limb(_wave, 'left'), None, .8, (2, 4)),
     Action('circle right', ('right_arm',), _one_limb(_circle, 'right'), None, .9, (2, 3)),
-    Action('raise right arm', ('right_arm',), _one_limb(_raise, 'right'), None, 1.4),
-    Action('lower right arm', ('right_arm',), _backwards(_one_limb(_raise, 'right')), None, 1.4),
-    Action('kick right', ('right_leg',), _one_limb(_kick, 'right'), None, 1.1, (1, 3)),
-    Action('kick left', ('left_leg',), _one_limb(_kick, 'left'), None, 1.1, (1, 3)),
-    Action('sit down', ('trunk', *_LEGS), _sit),
-    Action('stand up', ('trunk', *_LEGS), _backwards(_sit)),
-    Action('clap', _ARMS, _clap, None, .6, (2, 5)),
+    Action('circle left', ('left_arm',), _one_limb(_circle, 'left'), None, .9, (2, 3)),
+    Action('raise arm', ('right_arm',), _one_limb(_raise, 'right'), None, 1.4),
+    Action('lower arm', ('right_arm',), _backwards(_one_limb(_raise, 'right')), None, 1.4),
+    Action('sit down', ('trunk', *_LEGS, *_ARMS), _sit),
+    Action('stand up', ('trunk', *_LEGS, *_ARMS), _backwards(_sit)),
+    Action('clap', _ARMS, _clap, None, .8, (2, 4)),
     Action('bow', ('trunk', *_LEGS), _bow, None, 1.8),
-    Action('march', (*_LEGS, *_ARMS), _march, None, 1.0, (2, 3)),
+    Action('kick', ('trunk', 'right_leg', *_ARMS), _kick_with_arms, None, 1., (2, 3)),
+    Action('march', (*_LEGS, *_ARMS), _march, None, .9, (2, 4)),
     Action('shake hands', ('right_arm',), _shake_hands, _shake_hands, .5, (2, 5)),
     Action('push', _ARMS, _push, _be_pushed, 1.2, (1, 2)),
 )

@@ -36,7 +36,9 @@ def knn_predict(bank: Tensor, bank_labels: Tensor, queries: Tensor, k: int = 20,
         similarity = F.normalize(part, dim=1) @ bank.t()
         nearest, where = similarity.topk(min(k, len(bank)), dim=1)
         votes = similarity.new_zeros(len(part), num_classes)
-        votes.scatter_add_(1, bank_labels[where], (nearest / temperature).exp())
+        # relative to the nearest: the vote is the same, and no temperature overflows
+        weight = ((nearest - nearest[:, :1]) / temperature).exp()
+        votes.scatter_add_(1, bank_labels[where], weight)
         predictions.append(votes.argmax(1))
     return torch.cat(predictions)
 

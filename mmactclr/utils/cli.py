@@ -12,7 +12,7 @@ def report_errors() -> Iterator[None]:
     try:
         yield
     except MMActCLRError as error:
-        print(f'error: {error}', file=sys.stderr)
+        print('error:', ' '.join(str(error).split()), file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)

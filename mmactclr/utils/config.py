@@ -75,7 +75,13 @@ def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> C
     path = find_config(name)
     try:
         cfg = Config.fromfile(str(path))
-    except (SyntaxError, KeyError, TypeError, AttributeError, NameError, FileNotFoundError, ImportError) as error:
+    except ImportError as error:
+        cause: BaseException = error
+        while cause.__context__ is not None:
+            cause = cause.__context__
+        raise ConfigError(f'{path}: a module that the config imports (custom_imports) could not be imported: {cause}; '
+                          'put the folder that holds it on PYTHONPATH') from error
+    except (SyntaxError, KeyError, TypeError, AttributeError, NameError, OSError) as error:
         raise ConfigError(f'{path}: the config could not be read: {type(error).__name__}: {error}') from error
     if options:
         try:

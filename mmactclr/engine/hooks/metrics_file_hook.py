@@ -28,23 +28,32 @@ class MetricsFileHook(Hook):
 
     priority = 'VERY_LOW'
 
+    def __init__(self) -> None:
+        self._loaded_epoch: int | None = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Remember the epoch that a tested checkpoint comes from."""
+        self._loaded_epoch = checkpoint.get('meta', {}).get('epoch')
+
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Write the newest validation."""
-        self._write(runner, 'val', metrics, runner.val_loop)
+        self._write(runner, 'val', metrics, runner.val_loop, runner.epoch)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Write the test."""
-        self._write(runner, 'test', metrics, runner.test_loop)
+        epoch = self._loaded_epoch if runner._train_loop is None else runner.epoch
+        self._write(runner, 'test', metrics, runner.test_loop, epoch)
 
     @master_only
-    def _write(self, runner: Runner, mode: str, metrics: dict[str, float] | None, loop: Any) -> None:
+    def _write(self, runner: Runner, mode: str, metrics: dict[str, float] | None, loop: Any,
+               epoch: int | None) -> None:
         if metrics is None:
             return
         path = Path(runner.work_dir) / 'metrics.json'
         content = json.loads(path.read_text()) if path.exists() else {}
-        meta = loop.dataloader.dataset.metainfo
+        meta = getattr(loop.dataloader.dataset, 'metainfo', {})
         content[mode] = {
-            'epoch': runner.epoch, 'seed': runner.seed, 'metrics': metrics,
+            'epoch': epoch, 'seed': runner.seed, 'metrics': metrics,
             'data': {key: meta[key] for key in ('data_root', 'split', 'checksum') if key in meta},
             'protocol': [metric.protocol for metric in loop.evaluator.metrics if hasattr(metric, 'protocol')],
         }

@@ -6,8 +6,10 @@ import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from mmactclr.engine.checkpoint import check_fit, state_of
 from mmactclr.registry import HOOKS
 from mmactclr.structures import Layout
 
@@ -52,7 +54,7 @@ def from_plain(value: Any) -> Any:
 
 @HOOKS.register_module()
 class SafeCheckpointHook(Hook):
-    """Makes every checkpoint load under ``weights_only=True`` and undoes it after loading."""
+    """Makes every checkpoint load under ``weights_only=True`` and refuses one of another architecture."""
 
     priority = 'LOWEST'
 
@@ -63,6 +65,18 @@ class SafeCheckpointHook(Hook):
                 checkpoint[key] = to_plain(checkpoint[key])
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Bring log histories back."""
+        """Check that the weights fill the model, and bring log histories back.
+
+        Raises:
+            ConfigError: If the checkpoint belongs to another architecture.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        check_fit(model, state_of(checkpoint), str(runner._load_from), trained_only=runner._train_loop is None)
         if 'message_hub' in checkpoint:
             checkpoint['message_hub'] = from_plain(checkpoint['message_hub'])
+        meta = checkpoint.get('meta', {})
+        if runner._resume and 'dataset_meta' in meta:
+            # the runner compares pickles and would warn of other data because a layout was saved as plain numbers
+            current = getattr(runner.train_dataloader.dataset, 'metainfo', None)
+            if to_plain(current) == meta['dataset_meta']:
+                meta['dataset_meta'] = current

@@ -4,6 +4,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
+from mmactclr.datasets import skeleton_collate
 from mmactclr.errors import ConfigError
 from mmactclr.registry import HOOKS
 
@@ -20,7 +21,10 @@ def mean_motion(dataset: Dataset, chunk: int = 256) -> torch.Tensor:
     total: torch.Tensor | None = None
     for start in range(0, len(dataset), chunk):
         indices = list(range(start, min(start + chunk, len(dataset))))
-        joints = dataset.__getitems__(indices)['inputs']
+        # a wrapped dataset, such as ConcatDataset, gives single samples only
+        whole_batch = getattr(dataset, '__getitems__', None)
+        batch = whole_batch(indices) if whole_batch else [dataset[i] for i in indices]
+        joints = skeleton_collate(batch)['inputs']
         part = joints.to(torch.float64).sum(0)
         total = part if total is None else total + part
     return (total / len(dataset)).float()

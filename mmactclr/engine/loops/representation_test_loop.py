@@ -4,7 +4,6 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, TestLoop
 from torch import nn
 from torch.utils.data import DataLoader
@@ -72,16 +71,13 @@ class RepresentationTestLoop(TestLoop):
         return self.evaluator.evaluate(len(dataloader.dataset))
 
     def _baseline_model(self, model: Any) -> nn.Module:
-        trained = self.runner.model
+        device = next(self.runner.model.parameters()).device
         if model != 'untrained':
-            built = MODELS.build(dict(model))
-        else:
-            built = deepcopy(trained.module if is_model_wrapper(trained) else trained)
-            for module in built.modules():
-                if hasattr(module, 'reset_parameters'):
-                    module.reset_parameters()
-            built.init_weights()
-        return built.to(next(trained.parameters()).device)
+            return MODELS.build(dict(model)).to(device)
+        # built from its config: a copy of the trained model would keep what has no reset of its own
+        built = MODELS.build(self.runner.cfg['model'])
+        built.init_weights()
+        return built.to(device)
 
     def _baseline_loader(self, baseline: Mapping[str, Any]) -> DataLoader:
         if 'preparation' not in baseline:

@@ -80,16 +80,17 @@ class BaseAlgorithm(BaseModel):
             self._adopt_precision()
         batch = self.data_preprocessor(data, True, views=self.view_names())
         logs: dict[str, Tensor] = {}
-        terms = 0
         for name, loss in self.loss_terms(batch['inputs'], batch['masks']):
+            if logs:
+                # the wrapper counts backward passes to know when gradients are complete: one step, one count
+                optim_wrapper._inner_count -= 1
             logs[name] = loss.detach()
             optim_wrapper.backward(optim_wrapper.scale_loss(loss))
-            terms += 1
-        # the wrapper counts backward passes to know when gradients are complete: one step, one count
-        optim_wrapper._inner_count -= terms - 1
         if optim_wrapper.should_update():
             optim_wrapper.step()
             optim_wrapper.zero_grad()
+        # features are extracted as the caller's autocast says, not as the last step did
+        self._adopt_precision()
         return {'loss': sum(logs.values()), **logs, **self._step_scalars()}
 
     def forward(self, inputs: Any, mask: Tensor | None = None, masks: Views | None = None,

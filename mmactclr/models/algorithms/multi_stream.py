@@ -32,6 +32,12 @@ class MultiStream(BaseAlgorithm):
         self.stream_branches = nn.ModuleDict(
             {stream: MODELS.build(dict(branch, stream=stream, data_preprocessor=None)) for stream in streams})
 
+    def init_weights(self) -> None:
+        """Initialise every branch as a run of that stream alone would."""
+        super().init_weights()
+        for branch in self.stream_branches.values():
+            branch.init_weights()
+
     def branches(self) -> dict[str, BaseAlgorithm]:
         """The single-stream methods by stream."""
         return dict(self.stream_branches.items())

@@ -1,0 +1,121 @@
+"""Models out of checkpoints, and the actionlets they find."""
+import numpy as np
+import pytest
+import torch
+
+from mmactclr.apis import find_actionlets, init_model
+from mmactclr.errors import ConfigError, DataError
+from mmactclr.registry import DATASETS
+
+
+@pytest.fixture(scope='module')
+def cfg(tiny_archive, tiny_config):
+    return tiny_config(tiny_archive)
+
+
+@pytest.fixture(scope='module')
+def dataset(cfg):
+    return DATASETS.build(dict(cfg.test_dataloader.dataset, subset='test'))
+
+
+@pytest.fixture(scope='module')
+def model(cfg, dataset):
+    """Untrained, with the anchor that a run would have computed."""
+    model = init_model(cfg)
+    model.anchor.copy_(torch.from_numpy(dataset.prepared).mean(0))
+    model.anchor_ready.fill_(True)
+    return model
+
+
+@pytest.fixture
+def checkpoint(model, tmp_path):
+    path = tmp_path / 'epoch_1.pth'
+    torch.save({'state_dict': model.state_dict(), 'meta': {}}, path)
+    return path
+
+
+def test_a_checkpoint_gives_back_the_model_in_eval_mode(cfg, model, dataset, checkpoint):
+    loaded = init_model(cfg, checkpoint)
+    assert not any(module.training for module in loaded.modules())
+    batch = dataset.__getitems__([0, 4])
+    for point, value in model.extract(batch['inputs'], batch['mask']).items():
+        assert torch.equal(loaded.extract(batch['inputs'], batch['mask'])[point], value)
+
+
+def test_missing_checkpoint_names_its_neighbours(cfg, checkpoint):
+    with pytest.raises(DataError, match=r'epoch_1\.pth'):
+        init_model(cfg, checkpoint.with_name('epoch_2.pth'))
+
+
+def test_damaged_checkpoint(cfg, checkpoint):
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(DataError, match='cannot be read'):
+        init_model(cfg, checkpoint)
+
+
+@pytest.mark.parametrize('change', ['backbone', 'projector'])
+def test_a_checkpoint_without_part_of_the_model(cfg, model, tmp_path, change):
+    state = {k: v for k, v in model.state_dict().items() if not k.startswith(f'{change}.')}
+    torch.save({'state_dict': state}, tmp_path / 'a.pth')
+    with pytest.raises(ConfigError, match=f'does not fit.*missing.*{change}'):
+        init_model(cfg, tmp_path / 'a.pth')
+
+
+def test_a_checkpoint_of_another_layout(tiny_config, tiny_archive, checkpoint):
+    other = tiny_config(tiny_archive, layout='ntu25')
+    with pytest.raises(ConfigError, match='does not fit'):
+        init_model(other, checkpoint)
+
+
+def test_a_checkpoint_of_another_number_of_frames(tiny_config, tiny_archive, checkpoint):
+    other = tiny_config(tiny_archive, num_frames=12)
+    with pytest.raises(ConfigError, match='anchor.*num_frames'):
+        init_model(other, checkpoint)
+
+
+def test_a_config_without_a_model():
+    with pytest.raises(ConfigError, match="'model' is missing"):
+        init_model('configs/_base_/default_runtime.py')
+
+
+def test_one_sequence_of_each_class_and_a_row_for_each_person(model, dataset):
+    found = find_actionlets(model, dataset, num=10)
+    labels, first = np.unique(dataset.labels, return_index=True)
+    batch = dataset.__getitems__(first.tolist())
+    titles = []
+    for label, mask in zip(labels, batch['mask'], strict=True):
+        name = dataset.metainfo['classes'][label]
+        titles += [f'{name}, person 1', f'{name}, person 2'] if mask.sum() == 2 else [name]
+    assert [example.title for example in found] == titles
+    expected = model.actionlet(batch['inputs'], batch['mask'])
+    np.testing.assert_allclose(found[0].actionlet, expected[0, 0])
+    np.testing.assert_array_equal(found[0].joints, batch['inputs'][0, 0])
+    assert all(example.actionlet.max() > 0 for example in found)
+
+
+def test_fewer_classes_are_spread_over_all(model, dataset):
+    found = find_actionlets(model, dataset, num=2)
+    classes = dataset.metainfo['classes']
+    assert {example.title.split(',')[0] for example in found} == {classes[0], classes[-1]}
+
+
+def test_no_actionlets_without_a_number_an_anchor_or_a_method_that_has_them(
+        cfg, model, dataset, tiny_config, tiny_archive):
+    with pytest.raises(ConfigError, match='expected 1 or more'):
+        find_actionlets(model, dataset, num=0)
+    with pytest.raises(ConfigError, match='StaticAnchorHook'):
+        find_actionlets(init_model(cfg), dataset)
+    moco = init_model(tiny_config(tiny_archive, 'moco_joint_ntu60_xsub'))
+    with pytest.raises(ConfigError, match='MoCo has no actionlets'):
+        find_actionlets(moco, dataset)
+
+
+def test_the_first_stream_of_several_speaks(tiny_config, tiny_archive, dataset):
+    cfg = tiny_config(tiny_archive, 'actclr_3s_ntu60_xsub')
+    streams = init_model(cfg)
+    for branch in streams.branches().values():
+        branch.anchor.copy_(torch.from_numpy(dataset.prepared).mean(0))
+        branch.anchor_ready.fill_(True)
+    joint = find_actionlets(streams.branches()['joint'], dataset, 3)
+    for a, b in zip(find_actionlets(streams, dataset, 3), joint, strict=True):
+        np.testing.assert_array_equal(a.actionlet, b.actionlet)

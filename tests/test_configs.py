@@ -1,0 +1,220 @@
+"""Every config is read, built and stepped at the shapes that it asks for."""
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+
+import mmactclr.engine  # noqa: F401
+from mmactclr.errors import ConfigError
+from mmactclr.registry import DATASETS, FUNCTIONS, HOOKS, LOOPS, METRICS, MODELS, PARAM_SCHEDULERS
+from mmactclr.structures import get_layout
+from mmactclr.utils import load_config
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+LEAVES = sorted(
+    path.relative_to(CONFIGS).as_posix()
+    for path in CONFIGS.rglob('*.py')
+    if '_base_' not in path.parts
+)
+NAMED = [leaf for leaf in LEAVES if leaf.split('/')[0] in ('actclr', 'moco')]
+CARD = 'actclr/actclr_3s_ntu60_xsub.py'
+SECTIONS = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'test_cfg', 'model')
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny batches are fastest on one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def places(node: Any, name: str, where: str = '') -> dict[str, Any]:
+    """All entries of that name below a node, by dotted path."""
+    found = {}
+    items = (
+        node.items()
+        if isinstance(node, dict)
+        else enumerate(node)
+        if isinstance(node, (list, tuple))
+        else ()
+    )
+    for key, value in items:
+        path = f'{where}.{key}' if where else str(key)
+        found |= {path: value} if key == name else places(value, name, path)
+    return found
+
+
+def random_batch(cfg: Config, n: int = 2) -> dict[str, torch.Tensor]:
+    """What the dataset of a config would give; the second sequence lacks its second person."""
+    shape = (n, cfg.max_persons, cfg.num_frames, get_layout(cfg.layout).num_joints, 3)
+    mask = torch.ones(shape[:2], dtype=torch.bool)
+    mask[1, 1:] = False
+    inputs = torch.randn(shape) * mask[:, :, None, None, None]
+    return dict(
+        inputs=inputs,
+        mask=mask,
+        index=torch.arange(n),
+        label=torch.zeros(n, dtype=torch.long),
+        role=torch.zeros(n, dtype=torch.long),
+    )
+
+
+def test_card_config_is_there():
+    assert CARD in LEAVES and len(NAMED) > 20
+
+
+@pytest.mark.parametrize('leaf', LEAVES)
+def test_leaf_is_short(leaf):
+    assert len((CONFIGS / leaf).read_text().splitlines()) <= 40
+
+
+@pytest.mark.parametrize('leaf', NAMED)
+def test_name_says_what_is_in_it(leaf):
+    name = re.fullmatch(
+        r'(actclr|moco)/(?P<method>actclr|moco)_(?P<stream>joint|motion|bone|3s)_'
+        r'(?P<data>[a-z0-9]+)_(?P<split>[a-z]+)\.py',
+        leaf,
+    )
+    assert name and name[1] == name['method']
+    cfg = load_config(CONFIGS / leaf)
+    single = cfg.model.branch if name['stream'] == '3s' else cfg.model
+    assert single.type == {'actclr': 'ActCLR', 'moco': 'MoCo'}[name['method']]
+    streams = ['joint', 'motion', 'bone'] if name['stream'] == '3s' else [name['stream']]
+    assert list(cfg.model.data_preprocessor.streams) == streams
+    assert cfg.model.get('streams', [cfg.model.get('stream')]) == streams
+    assert cfg.split == name['split']
+    assert re.sub('[^a-z0-9]', '', cfg.data_root) == 'data' + name['data']
+
+
+@pytest.mark.parametrize('leaf', LEAVES)
+def test_everything_it_names_exists(leaf):
+    cfg = load_config(CONFIGS / leaf)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        assert DATASETS.get(loader.dataset.type) and FUNCTIONS.get(loader.collate_fn.type)
+    for hook in [*cfg.default_hooks.values(), *cfg.custom_hooks]:
+        assert HOOKS.get(hook.type), hook.type
+    for metric in [*cfg.val_evaluator, *cfg.test_evaluator]:
+        assert METRICS.get(metric.type), metric.type
+    assert LOOPS.get(cfg.train_cfg.type) and LOOPS.get(cfg.test_cfg.type)
+    schedulers = (
+        cfg.param_scheduler if isinstance(cfg.param_scheduler, list) else [cfg.param_scheduler]
+    )
+    assert all(PARAM_SCHEDULERS.get(scheduler.type) for scheduler in schedulers)
+
+
+@pytest.mark.parametrize('leaf', LEAVES)
+def test_both_stages_take_a_step(leaf):
+    cfg = load_config(CONFIGS / leaf)
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    runner = SimpleNamespace(
+        model=model, optim_wrapper=build_optim_wrapper(model, cfg.optim_wrapper)
+    )
+    hooks = [
+        HOOKS.build(hook)
+        for hook in cfg.custom_hooks
+        if hook.type in ('MemoryBankHook', 'MomentumUpdateHook')
+    ]
+    branches = model.branches()
+    for branch in branches.values():
+        branch.memory.enqueue(
+            torch.nn.functional.normalize(torch.randn(8, branch.memory.dim), dim=1)
+        )
+        if hasattr(branch, 'anchor'):
+            branch.anchor.normal_()
+            branch.anchor_ready.fill_(True)
+    start = {name: value.detach().clone() for name, value in model.named_parameters()}
+
+    losses = []
+    for iteration, epoch in enumerate((0, cfg.train_cfg.max_epochs - 1)):
+        model.set_progress(0, epoch, iteration, 0)
+        logs = model.train_step(random_batch(cfg), runner.optim_wrapper)
+        losses.append({name.split('.')[-1] for name in logs if 'loss_' in name})
+        assert all(torch.isfinite(value) for value in logs.values()), logs
+        for hook in hooks:
+            hook.after_train_iter(runner, iteration)
+
+    mining = hasattr(next(iter(branches.values())), 'mining_loss')
+    assert losses == [{'loss_nce'}, {'loss_mining' if mining else 'loss_nce'}]
+    for branch in branches.values():
+        assert len(branch.memory.valid()) == 8 + 2 * 2
+    for part in ('backbone.', 'projector.', 'backbone_k.', 'projector_k.'):
+        moved = [
+            name
+            for name, value in model.named_parameters()
+            if part in name and not torch.equal(value, start[name])
+        ]
+        assert moved, f'{part} did not learn'
+
+
+@pytest.mark.parametrize('leaf', LEAVES)
+def test_shared_fields_reach_every_place(leaf):
+    values = dict(
+        data_root='somewhere/else', layout='coco17', split='xother', num_frames=17, max_persons=3
+    )
+    plain, changed = load_config(CONFIGS / leaf), load_config(CONFIGS / leaf, values)
+    for name, value in values.items():
+        before = {
+            path: found
+            for section in SECTIONS
+            for path, found in places(plain[section], name, section).items()
+        }
+        after = {
+            path: found
+            for section in SECTIONS
+            for path, found in places(changed[section], name, section).items()
+        }
+        assert set(before.values()) == {plain[name]}, name
+        assert set(after.values()) == {value} and after.keys() == before.keys(), name
+        for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+            assert after[f'{loader}.dataset.{name}'] == value
+
+
+def test_a_layout_that_is_spelled_out_reaches_the_model(tmp_path):
+    joints = ['neck', 'left_shoulder', 'right_shoulder', 'left_hip', 'right_hip']
+    edges = [[0, 1], [0, 2], [1, 3], [2, 4]]
+    path = tmp_path / 'mine.py'
+    path.write_text(
+        f'_base_ = {str(CONFIGS / "moco/moco_joint_synthetic_xsub.py")!r}\nmax_persons = 1\n'
+        f"layout = dict(_delete_=True, name='five', joints={joints}, edges={edges})\n"
+    )
+    cfg = load_config(path)
+    model = MODELS.build(cfg.model)
+    assert get_layout(cfg.train_dataloader.dataset.layout).joints == tuple(joints)
+    features = model.extract(random_batch(cfg)['inputs'], torch.ones(2, 1, dtype=torch.bool))
+    assert features['backbone'].shape == (2, model.backbone.out_channels)
+
+
+@pytest.mark.parametrize(
+    'name', [CARD, f'configs/{CARD}', 'actclr_3s_ntu60_xsub', 'actclr_3s_ntu60_xsub.py']
+)
+def test_found_from_any_folder(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Path(load_config(name).filename) == CONFIGS / CARD
+
+
+def test_unknown_config_lists_similar_names():
+    with pytest.raises(ConfigError, match=r'actclr_joint_ntu61_xsub.*actclr_joint_ntu60_xsub'):
+        load_config('configs/actclr/actclr_joint_ntu61_xsub.py')
+
+
+@pytest.mark.parametrize('text', ['model = dict(', "_base_ = './missing.py'", 'x = unknown_name'])
+def test_damaged_config_is_named(text, tmp_path):
+    path = tmp_path / 'broken.py'
+    path.write_text(text + '\n')
+    with pytest.raises(ConfigError, match='broken.py'):
+        load_config(path)
+
+
+def test_option_that_does_not_fit_is_named():
+    with pytest.raises(ConfigError, match='cfg-options'):
+        load_config(CARD, {'custom_hooks.99.momentum': 0.5})

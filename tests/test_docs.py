@@ -1,0 +1,98 @@
+"""What README and documentation point to exists; what they repeat from the code is still so."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from mmactclr.datasets.synthetic import ACTIONS, Nuisance
+from mmactclr.utils.config import SHARED_FIELDS
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]
+IDS = [page.relative_to(ROOT).as_posix() for page in PAGES]
+
+
+def slug(heading: str) -> str:
+    """Anchor that GitHub and MyST give a heading."""
+    return re.sub(r'[^\w\- ]', '', heading.lower()).strip().replace(' ', '-')
+
+
+@pytest.mark.parametrize('page', PAGES, ids=IDS)
+def test_relative_links_lead_somewhere(page):
+    links = re.findall(r'\]\(([^)\s]+)\)|\{literalinclude\} (\S+)', page.read_text())
+    for link in (a or b for a, b in links):
+        if re.match(r'[a-z]+:', link):
+            continue
+        path, _, anchor = link.partition('#')
+        target = page.parent / path if path else page
+        assert target.is_file(), link
+        if anchor:
+            headings = re.findall(r'^#+ (.+)$', target.read_text(), re.MULTILINE)
+            assert anchor in map(slug, headings), link
+
+
+@pytest.mark.parametrize('page', PAGES, ids=IDS)
+def test_files_that_are_named_exist(page):
+    named = re.findall(
+        r'\b(?:mmactclr|configs|tools|tests|docs)/[\w./-]+\.(?:py|md|sh)\b', page.read_text()
+    )
+    assert not [name for name in named if not (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize('page', PAGES, ids=IDS)
+def test_options_of_the_tools_exist(page):
+    commands = page.read_text().replace('\\\n', ' ')
+    for tool, rest in re.findall(r'python (tools/\S+\.py)([^\n`]*)', commands):
+        source = (ROOT / tool).read_text() + (
+            ROOT / 'mmactclr/datasets/converters/flat.py'
+        ).read_text()
+        for option in set(re.findall(r'(--[a-z-]+)', rest)) - {'--help'}:
+            assert f"'{option}'" in source, f'{tool} {option}'
+
+
+@pytest.mark.parametrize('page', PAGES, ids=IDS)
+def test_make_targets_exist(page):
+    targets = re.findall(r'^([a-z]+):', (ROOT / 'Makefile').read_text(), re.MULTILINE)
+    named = re.findall(r'(?:^|`)make ([a-z]+)', page.read_text(), re.MULTILINE)
+    assert set(named) <= set(targets)
+
+
+def test_every_page_is_in_the_table_of_contents():
+    listed = set((ROOT / 'docs/index.md').read_text().split())
+    assert not [
+        page.stem
+        for page in PAGES
+        if page.parent.name == 'docs' and page.stem not in listed | {'index'}
+    ]
+
+
+def test_ranges_of_the_synthetic_set_are_those_of_the_code():
+    text = (ROOT / 'docs/synthetic.md').read_text()
+    stated = {
+        name: tuple(map(float, value.split(',')))
+        for name, value in re.findall(r'^\| `(\w+)` \| ([\d., ]+) \|', text, re.MULTILINE)
+    }
+    nuisance = {
+        field.name: field.default if isinstance(field.default, tuple) else (field.default,)
+        for field in fields(Nuisance)
+    }
+    assert stated == nuisance
+
+
+def test_classes_of_the_synthetic_set_are_those_of_the_code():
+    text = (ROOT / 'docs/synthetic.md').read_text()
+    missing = [action.name for action in ACTIONS if action.name not in text]
+    assert not missing and f'{len(ACTIONS)} classes' in text
+
+
+def test_every_base_config_and_shared_field_is_described():
+    text = (ROOT / 'docs/configs.md').read_text()
+    bases = [path.relative_to(ROOT).as_posix() for path in (ROOT / 'configs/_base_').rglob('*.py')]
+    assert not [base for base in bases if f'`{base}`' not in text]
+    assert not [field for field in SHARED_FIELDS if f'| `{field}` |' not in text]
+
+
+def test_readme_fits_on_a_screen_or_two():
+    assert len((ROOT / 'README.md').read_text().splitlines()) < 110

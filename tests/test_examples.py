@@ -1,0 +1,98 @@
+"""The examples of the documentation work as it runs them, from outside the package."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mmactclr.datasets import SkeletonArchive
+from mmactclr.datasets.converters import SyntheticConverter
+from mmactclr.transforms import SampleRandom, build_transforms
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / 'docs' / 'examples'
+
+
+def run_tool(*arguments: str | Path) -> str:
+    """Run a command-line tool with the examples importable, as a user does."""
+    env = dict(os.environ, PYTHONPATH=str(EXAMPLES), OMP_NUM_THREADS='1')
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    return done.stdout
+
+
+@pytest.fixture
+def import_examples(monkeypatch):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+
+
+def test_custom_backbone_trains(tmp_path):
+    assert len((EXAMPLES / 'my_backbone.py').read_text().splitlines()) <= 20
+    data, work = tmp_path / 'data', tmp_path / 'work'
+    SyntheticConverter().convert('-', data, num_subjects=3, repeats=1)
+    said = run_tool(
+        'tools/train.py', EXAMPLES / 'my_backbone_config.py', '--work-dir', work, '--cfg-options',
+        f'data_root={data}', 'train_dataloader.batch_size=14', 'model.stage_epochs=1,1',
+        'train_cfg.max_epochs=2', 'default_hooks.checkpoint.interval=1')
+    assert 'knn/backbone_k20' in said
+    first, last = (
+        torch.load(work / f'epoch_{epoch}.pth', weights_only=True)['state_dict']
+        for epoch in (1, 2))
+    weights = [name for name in last if 'backbone' in name and 'layers.0.weight' in name]
+    assert sorted(weights) == ['backbone.layers.0.weight', 'backbone_k.layers.0.weight']
+    assert not any(torch.equal(first[name], last[name]) for name in weights)
+
+
+def test_custom_converter_converts(tmp_path):
+    rng = np.random.default_rng(0)
+    for kind in ('nod', 'wave'):
+        (tmp_path / 'raw' / kind).mkdir(parents=True)
+        for name in ('anna_1', 'ben_1', 'ben_2'):
+            np.save(
+                tmp_path / 'raw' / kind / f'{name}.npy',
+                rng.normal(size=(1, 9, 25, 3)).astype(np.float32),
+            )
+    said = run_tool(
+        'tools/dataset_converters/convert.py',
+        '--custom-imports',
+        'my_converter',
+        'npyfolder',
+        tmp_path / 'raw',
+        tmp_path / 'archive',
+    )
+    assert '6 sequences, 2 classes' in said
+    archive = SkeletonArchive.open(tmp_path / 'archive')
+    assert archive.column('subject')[archive.split('xsub', 'train')].tolist() == ['anna', 'anna']
+    np.testing.assert_array_equal(archive.sequence(0), np.load(tmp_path / 'raw/nod/anna_1.npy'))
+
+
+def test_custom_transform_scales_every_sample_by_its_own_number(import_examples):
+    import my_transform  # noqa: F401
+
+    from mmactclr.structures import get_layout
+
+    keypoint = torch.rand(4, 2, 5, 25, 3) + 1
+    random = SampleRandom(0, 0, [0, 1, 2, 3], 'view')
+    [transform] = build_transforms([dict(type='RandomSize', amount=0.2)])
+    out = transform(
+        dict(
+            keypoint=keypoint,
+            mask=torch.ones(4, 2, dtype=torch.bool),
+            random=random,
+            layout=get_layout('ntu25'),
+        )
+    )
+    ratio = (out['keypoint'] / keypoint).flatten(1)
+    torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio))
+    assert len(ratio[:, 0].unique()) == 4 and (ratio - 1).abs().max() <= 0.2 + 1e-6

@@ -1,0 +1,52 @@
+"""Draw skeletons with the actionlets that a trained ActCLR model finds in them.
+
+Example:
+    python tools/visualization/draw_actionlets.py configs/actclr/actclr_joint_utdmhad_xsub.py \\
+        work_dirs/first/epoch_300.pth --out actionlets.png
+"""
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    from mmengine.config import DictAction
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file, or the name of a config of this package')
+    parser.add_argument('checkpoint', help='checkpoint of that config')
+    parser.add_argument('--out', required=True, metavar='FILE', help='PNG file to write')
+    parser.add_argument('--num', type=int, default=6,
+                        help='classes to show, a sequence of each; default 6')
+    parser.add_argument('--split-part', choices=['train', 'test', 'both'], default='test',
+                        help='part of the split to take the sequences from; default test')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='K=V', default={},
+                        help='override entries of the config, e.g. data_root=data/other')
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Load the model, find the actionlets and draw them."""
+    args = parse_args(argv)
+    from mmactclr.apis import find_actionlets, init_model
+    from mmactclr.registry import DATASETS
+    from mmactclr.utils import load_config
+    from mmactclr.visualization import draw_actionlet_sheet
+    cfg = load_config(args.config, args.cfg_options)
+    model = init_model(cfg, args.checkpoint)
+    dataset = DATASETS.build(dict(cfg.test_dataloader.dataset, subset=args.split_part))
+    examples = find_actionlets(model, dataset, args.num)
+    data = f'{cfg.data_root}, {cfg.split} {args.split_part}'
+    path = draw_actionlet_sheet(
+        examples, dataset.metainfo['layout'], args.out,
+        caption=f'{Path(cfg.filename).stem}, {Path(args.checkpoint).name}, {data}')
+    print(f'{path}: {len(examples)} rows from {data}')
+
+
+if __name__ == '__main__':
+    from mmactclr.utils.cli import report_errors
+    with report_errors():
+        main()
