@@ -36,7 +36,7 @@ def _child(root: Registry, *locations: str) -> Registry:
     return Registry(root.name, parent=root, scope=SCOPE, locations=list(locations))
 
 
-RUNNERS = _child(MMENGINE_RUNNERS)
+RUNNERS = _child(MMENGINE_RUNNERS, 'mmactclr.engine')
 RUNNER_CONSTRUCTORS = _child(MMENGINE_RUNNER_CONSTRUCTORS)
 LOOPS = _child(MMENGINE_LOOPS, 'mmactclr.engine')
 HOOKS = _child(MMENGINE_HOOKS, 'mmactclr.engine')

@@ -56,6 +56,7 @@ class Nuisance:
         proportion: Length of trunk, arms, legs and width of shoulders and hips, each, +- relative.
         speed: Slowest and fastest tempo, times the nominal one.
         amplitude: Smallest and largest movement, times the nominal one.
+        style: How freely an action is carried out, such as the plane of a raise; at most 1.
         phase: Where a periodic action may begin, share of its cycle.
         idle: Longest idle time before and, drawn apart, after the action, seconds.
         posture: Posture of limbs that the action does not use, drawn per sequence, times the
@@ -75,6 +76,7 @@ class Nuisance:
     proportion: float = .10
     speed: tuple[float, float] = (.6, 1.6)
     amplitude: tuple[float, float] = (.7, 1.3)
+    style: float = .5
     phase: float = 1.
     idle: float = 1.
     posture: float = .3
@@ -154,7 +156,7 @@ def _draw_clock(action: Action, subject: _Subject, nuisance: Nuisance,
     return Clock(progress=np.clip((frame - head) / duration, 0, 1), repetitions=float(repetitions),
                  phase=rng.uniform(0, 2 * np.pi * nuisance.phase),
                  amplitude=_between(nuisance.amplitude, subject.size, rng),
-                 style=rng.uniform(-1, 1, 4))
+                 style=nuisance.style * rng.uniform(-1, 1, 4))
 
 
 def _free(action: Action) -> np.ndarray:

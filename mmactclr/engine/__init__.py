@@ -2,3 +2,4 @@
 from .hooks import *  # noqa: F403
 from .loops import *  # noqa: F403
 from .optimizers import *  # noqa: F403
+from .quiet_runner import QuietRunner  # noqa: F401
