@@ -37,7 +37,8 @@ def shared_dir() -> Path:
     """Folder with golden files and real data: ``$MMACTCLR_SHARED`` or ``shared`` beside the checkout."""
     folder = Path(os.environ.get('MMACTCLR_SHARED', ROOT.parent / 'shared'))
     if not (folder / 'golden').is_dir():
-        pytest.skip(f'no golden files: {folder} does not exist (set MMACTCLR_SHARED to the folder that holds golden/ and data/)')
+        pytest.skip(f'no golden files: {folder} does not exist (set MMACTCLR_SHARED to the folder that holds golden/ '
+                    'and data/)')
     return folder
 
 
@@ -64,12 +65,14 @@ def write_tiny_archive() -> Callable[..., SkeletonArchive]:
     sequence, ``split`` the parts of the split ``xsub``.
     """
 
-    def write(path: Path, frames: int = 20, split: tuple[str, str, str] = ('train', 'train', 'test')) -> SkeletonArchive:
+    def write(path: Path, frames: int = 20,
+              split: tuple[str, str, str] = ('train', 'train', 'test')) -> SkeletonArchive:
         layout, rng = get_layout(TINY_LAYOUT), np.random.default_rng(7)
         rest = rng.normal(0, .4, (layout.num_joints, 3))
         moving = dict(zip(TINY_CLASSES, (['right_arm'], ['left_arm'], ['right_arm', 'left_arm']), strict=True))
         parts = []
-        with ArchiveWriter(path, layout, classes=list(TINY_CLASSES), fps=30, source='made up', licence='none') as writer:
+        with ArchiveWriter(path, layout, classes=list(TINY_CLASSES), fps=30, source='made up',
+                           licence='none') as writer:
             for i in range(27):
                 label, subject = i % 3, i // 3 % 3
                 length = frames if i == 0 else 18 + i % 5

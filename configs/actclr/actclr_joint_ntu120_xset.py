@@ -1,2 +1,5 @@
-_base_ = ['../_base_/datasets/ntu120_xset.py', '../_base_/models/actclr_paper.py', '../_base_/schedules/paper_400e.py',
-          '../_base_/default_runtime.py']
+_base_ = [
+    '../_base_/datasets/ntu120_xset.py',
+    '../_base_/models/actclr_paper.py',
+    '../_base_/schedules/paper_400e.py',
+    '../_base_/default_runtime.py']

@@ -1,6 +1,9 @@
 # the built-in motion set, two stages, minutes on two cores
-_base_ = ['../_base_/datasets/synthetic_xsub.py', '../_base_/models/actclr_small.py', '../_base_/schedules/small_300e.py',
-          '../_base_/default_runtime.py']
+_base_ = [
+    '../_base_/datasets/synthetic_xsub.py',
+    '../_base_/models/actclr_small.py',
+    '../_base_/schedules/small_300e.py',
+    '../_base_/default_runtime.py']
 runner_type = 'QuietRunner'
 model = dict(
     stage_epochs=(60, 40),

@@ -46,11 +46,12 @@ def run_demo(config: str | Path, work_dir: str | Path, seed: int = 0) -> dict[st
     total = stage_one + stage_two
 
     archive = _make_data(data_root)
-    print(f'built-in motion: {len(archive)} sequences, {len(archive.classes)} classes, '
-          f"{len(archive.split(cfg.split, 'train'))} to train on, {len(archive.split(cfg.split, 'test'))} of other people to test on",
-          flush=True)
+    train, test = (len(archive.split(cfg.split, part)) for part in ('train', 'test'))
+    print(f'built-in motion: {len(archive)} sequences, {len(archive.classes)} classes, {train} to train on, '
+          f'{test} of other people to test on', flush=True)
 
-    print(f'\npretraining without labels: {stage_one} epochs of momentum contrast, then {stage_two} of ActCLR', flush=True)
+    print(f'\npretraining without labels: {stage_one} epochs of momentum contrast, then {stage_two} of ActCLR',
+          flush=True)
     actclr = _train(config, work_dir / 'actclr', options, total)
     after_one = actclr / f'epoch_{stage_one}.pth'
 

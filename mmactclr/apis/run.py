@@ -39,8 +39,8 @@ def build_runner(config: str | Path | Config, work_dir: str | Path | None = None
     else:
         cfg = load_config(config, options)
     if 'model' not in cfg:
-        raise ConfigError(f"{cfg.filename or 'the config'}: field 'model' is missing; train and test with a leaf config, "
-                          'not with one of configs/_base_')
+        raise ConfigError(f"{cfg.filename or 'the config'}: field 'model' is missing; train and test with a leaf "
+                          'config, not with one of configs/_base_')
     cfg.work_dir = _work_dir(cfg, work_dir)
     cfg.launcher = launcher
     if launcher == 'pytorch' and not torch.cuda.is_available():

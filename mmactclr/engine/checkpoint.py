@@ -37,12 +37,12 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # the restricted unpickler raises whatever the bytes make it do
         raise DataError(
-            f'checkpoint {str(path)!r} cannot be read ({type(error).__name__}): it was cut short, is no checkpoint, or holds '
-            'objects besides tensors and plain values, which are never executed; expected a file as WORK_DIR/epoch_N.pth '
-            'of tools/train.py') from error
+            f'checkpoint {str(path)!r} cannot be read ({type(error).__name__}): it was cut short, is no checkpoint, or '
+            'holds objects besides tensors and plain values, which are never executed; expected a file as '
+            'WORK_DIR/epoch_N.pth of tools/train.py') from error
     if not isinstance(checkpoint, dict) or not any(torch.is_tensor(value) for value in state_of(checkpoint).values()):
-        raise DataError(f'checkpoint {str(path)!r} holds no weights (found {type(checkpoint).__name__}); expected a dict '
-                        "with 'state_dict', as tools/train.py writes it")
+        raise DataError(f'checkpoint {str(path)!r} holds no weights (found {type(checkpoint).__name__}); expected a '
+                        "dict with 'state_dict', as tools/train.py writes it")
     return checkpoint
 
 

@@ -62,8 +62,8 @@ class FeatureMetric(BaseMetric):
         label = torch.tensor([record['label'] for record in results])
         bank, queries = role == BANK, role == QUERY
         if not bank.any() or not queries.any():
-            raise ConfigError(f'{type(self).__name__}: {int(bank.sum())} training and {int(queries.sum())} test sequences '
-                              "were given, both are needed; let the test dataset use subset='both'")
+            raise ConfigError(f'{type(self).__name__}: {int(bank.sum())} training and {int(queries.sum())} test '
+                              "sequences were given, both are needed; let the test dataset use subset='both'")
         metrics: dict[str, float] = {}
         for point in self.points:
             if point not in results[0]['features']:

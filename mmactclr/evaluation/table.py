@@ -11,7 +11,7 @@ def format_table(rows: Mapping[str, Mapping[str, float]]) -> str:
     widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
 
     def render(line: list[str]) -> str:
-        cells = [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))]
-        return '  '.join(cells)
+        numbers = [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        return '  '.join([line[0].ljust(widths[0]), *numbers])
 
     return '\n'.join([render(head), '-' * len(render(head)), *map(render, body)])

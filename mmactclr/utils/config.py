@@ -47,7 +47,8 @@ def find_config(name: str | Path) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    roots = [Path(__file__).resolve().parents[2] / 'configs', Path(str(resources.files('mmactclr'))) / '.mim' / 'configs']
+    installed = Path(str(resources.files('mmactclr'))) / '.mim' / 'configs'
+    roots = [Path(__file__).resolve().parents[2] / 'configs', installed]
     relative = Path(*path.parts[1:]) if path.parts[:1] == ('configs',) else path
     for root in roots:
         for candidate in (root / relative, root / relative.with_suffix('.py')):

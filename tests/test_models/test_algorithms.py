@@ -5,7 +5,6 @@ from copy import deepcopy
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from mmactclr.errors import ConfigError
 from mmactclr.models import MultiStream
@@ -64,24 +63,13 @@ def pooled(feature_map, persons=2):
     return feature_map.mean((2, 3)).view(-1, persons, feature_map.shape[1]).mean(1)
 
 
-def double(module):
-    """A float64 copy without dropout, in training mode as the original is."""
-    copy = deepcopy(module).double()
-    for child in copy.modules():
-        if isinstance(child, nn.Dropout):
-            child.p = 0.0
-    return copy
-
-
 @pytest.mark.parametrize('stream', ['joint', 'motion', 'bone'])
 def test_moco_is_info_nce_between_two_views_and_the_memory(make, stream):
-    model = make(
-        MOCO, **{'backbone.dropout': 0.0, 'stream': stream, 'data_preprocessor.streams': [stream]}
-    )
+    model = make(MOCO, **{'backbone.dropout': 0.0, 'stream': stream, 'data_preprocessor.streams': [stream]})
     batch = model.data_preprocessor(make_batch(), True, views=model.view_names())
     views = batch['inputs'][stream]
     backbone, projector, backbone_k, projector_k = map(
-        double, (model.backbone, model.projector, model.backbone_k, model.projector_k)
+        lambda module: deepcopy(module).double(), (model.backbone, model.projector, model.backbone_k, model.projector_k)
     )
     z_q = F.normalize(projector(pooled(backbone(rows_of(views['query'].double())))), dim=1)
     z_k = F.normalize(projector_k(pooled(backbone_k(rows_of(views['key'].double())))), dim=1)
@@ -103,13 +91,9 @@ def test_moco_is_info_nce_between_two_views_and_the_memory(make, stream):
 
     losses['loss_nce'].backward()
     expected.backward()
-    for (name, ours), other in zip(
-        model.backbone.named_parameters(), backbone.parameters(), strict=True
-    ):
+    for (name, ours), other in zip(model.backbone.named_parameters(), backbone.parameters(), strict=True):
         torch.testing.assert_close(ours.grad.double(), other.grad, atol=1e-4, rtol=2e-2, msg=name)
-    assert all(
-        p.grad is None for p in [*model.backbone_k.parameters(), *model.projector_k.parameters()]
-    )
+    assert all(p.grad is None for p in [*model.backbone_k.parameters(), *model.projector_k.parameters()])
 
 
 def stage_two(model):
@@ -139,24 +123,16 @@ def test_the_mixed_view_is_act_inside_the_actionlet_and_non_outside(make):
     still, projector = deepcopy(model.backbone).eval(), deepcopy(model.projector).eval()
     with torch.no_grad():
         feature_map = still(rows_of(views['act']))
-    raw = actionlet_by_hand(
-        feature_map, masks['act'], projector, z_anchor, model.actionlet_head.neighbourhood
-    )
+    raw = actionlet_by_hand(feature_map, masks['act'], projector, z_anchor, model.actionlet_head.neighbourhood)
     region = torch.zeros(6, 2, 16, 20)
     for i in range(6):
         for m in range(2):
             chosen = (raw[i, m] > raw[i, m].mean()).float()
-            region[i, m] = F.interpolate(
-                chosen[None, None], size=(16, 20), mode='bilinear', align_corners=True
-            )[0, 0]
+            region[i, m] = F.interpolate(chosen[None, None], size=(16, 20), mode='bilinear', align_corners=True)[0, 0]
     a = region[..., None]
-    torch.testing.assert_close(
-        mixed, a * views['act'] + (1 - a) * views['non'], atol=1e-5, rtol=1e-4
-    )
+    torch.testing.assert_close(mixed, a * views['act'] + (1 - a) * views['non'], atol=1e-5, rtol=1e-4)
     assert 0.05 < region[masks['act']].mean() < 0.95
-    assert scalars['mask_mean'].item() == pytest.approx(
-        region[masks['act']].mean().item(), rel=1e-4
-    )
+    assert scalars['mask_mean'].item() == pytest.approx(region[masks['act']].mean().item(), rel=1e-4)
     assert torch.equal(mask, masks['act']) and (mixed[~mask] == 0).all()
     assert not torch.allclose(mixed, views['act']) and not torch.allclose(mixed, views['non'])
 
@@ -166,21 +142,15 @@ def test_stage_two_mines_similarities_of_a_semantically_pooled_key(make):
     views, masks = stage_two(model)
     z_anchor = model.anchor_projection()
     mixed, _, _ = model.motion_adaptive_view(views, masks, z_anchor)
-    projector, backbone_k, projector_k = map(
-        deepcopy, (model.projector, model.backbone_k, model.projector_k)
-    )
+    projector, backbone_k, projector_k = map(deepcopy, (model.projector, model.backbone_k, model.projector_k))
     z_q = F.normalize(projector(pooled(deepcopy(model.backbone)(rows_of(mixed)))), dim=1).double()
     with torch.no_grad():
         feature_map = backbone_k(rows_of(views['key']))
-    weight = actionlet_by_hand(
-        feature_map, masks['key'], projector_k, z_anchor, model.actionlet_head.neighbourhood
-    )
+    weight = actionlet_by_hand(feature_map, masks['key'], projector_k, z_anchor, model.actionlet_head.neighbourhood)
     keys = []
     for i, h in enumerate(feature_map.unflatten(0, (6, 2))):
         persons = [
-            ((weight[i, m] / weight[i, m].sum()) * h[m]).sum((1, 2))
-            if weight[i, m].any()
-            else h[m].mean((1, 2))
+            ((weight[i, m] / weight[i, m].sum()) * h[m]).sum((1, 2)) if weight[i, m].any() else h[m].mean((1, 2))
             for m in masks['key'][i].nonzero()[:, 0].tolist()
         ]
         keys.append(torch.stack(persons).mean(0))
@@ -192,12 +162,15 @@ def test_stage_two_mines_similarities_of_a_semantically_pooled_key(make):
     ((name, loss),) = model.loss_terms({'joint': views}, masks)
     assert name == 'loss_mining' and loss.item() == pytest.approx(expected.item(), rel=1e-3)
     torch.testing.assert_close(model.pending_keys.double(), z_k, atol=1e-4, rtol=1e-3)
+    logged = {name: float(value) for name, value in model.log_scalars.items()}
+    kl = loss.item() + torch.xlogy(teacher, teacher).sum(1).mean().item()
+    assert logged['mi_bound'] == pytest.approx(torch.tensor(11.0).log().item() - kl, abs=1e-3)
+    similarity = (z_k @ F.normalize(z_anchor, dim=1).double().t()).mean().item()
+    assert logged['anchor_similarity'] == pytest.approx(similarity, abs=1e-4)
     loss.backward()
     for module in (model.backbone_k, model.projector_k):
         assert all(p.grad is None and not p.requires_grad for p in module.parameters())
-    assert all(
-        p.grad is not None and torch.isfinite(p.grad).all() for p in model.backbone.parameters()
-    )
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.backbone.parameters())
 
 
 def test_looking_for_the_actionlet_leaves_no_trace(make):
@@ -242,12 +215,9 @@ def test_momentum_update_is_the_formula(make):
             getattr(model, f'{name}_k').parameters(),
             strict=True,
         ):
-            torch.testing.assert_close(
-                new.double(), 0.9 * k.double() + 0.1 * q.double(), atol=1e-6, rtol=1e-6
-            )
+            torch.testing.assert_close(new.double(), 0.9 * k.double() + 0.1 * q.double(), atol=1e-6, rtol=1e-6)
         assert all(
-            torch.equal(a, b)
-            for a, b in zip(online.parameters(), getattr(model, name).parameters(), strict=True)
+            torch.equal(a, b) for a, b in zip(online.parameters(), getattr(model, name).parameters(), strict=True)
         )
 
 
@@ -296,10 +266,7 @@ def test_a_sequence_of_nobody_gives_finite_features(make):
     batch['inputs'][2], batch['mask'][2] = 0.0, False
     assert torch.isfinite(model.extract(batch['inputs'], batch['mask'])['projection']).all()
     ((_, loss),) = model.loss_terms(
-        *(
-            model.data_preprocessor(batch, True, views=model.view_names())[k]
-            for k in ('inputs', 'masks')
-        )
+        *(model.data_preprocessor(batch, True, views=model.view_names())[k] for k in ('inputs', 'masks'))
     )
     assert torch.isfinite(loss)
 
@@ -324,8 +291,7 @@ def test_each_branch_of_three_streams_is_a_run_of_its_own(tiny_options, epoch):
     )
     anchor = make_batch(8)['inputs'].mean(0)
     optimizers = {
-        name: torch.optim.SGD([p for p in m.parameters() if p.requires_grad], 0.1)
-        for name, m in models.items()
+        name: torch.optim.SGD([p for p in m.parameters() if p.requires_grad], 0.1) for name, m in models.items()
     }
     for step in range(3):
         losses = {}
@@ -347,9 +313,10 @@ def test_each_branch_of_three_streams_is_a_run_of_its_own(tiny_options, epoch):
             losses[name] = terms
         for stream in streams:
             ((name, alone),) = losses[stream].items()
-            assert losses['3s'][f'{stream}.{name}'].item() == pytest.approx(
-                alone.item(), rel=1e-4, abs=1e-6
-            ), (stream, step)
+            assert losses['3s'][f'{stream}.{name}'].item() == pytest.approx(alone.item(), rel=1e-4, abs=1e-6), (
+                stream,
+                step,
+            )
         assert len(losses['3s']) == 3
     assert len({round(value.item(), 5) for value in losses['3s'].values()}) == 3
 

@@ -1,5 +1,5 @@
-# ActCLR with the recipe for small sets (see moco_small.py); stage two adds pose noise, other paces, other bodies and mixing
-# outside the actionlet.
+# ActCLR with the recipe for small sets (see moco_small.py); stage two adds pose noise, other paces, other bodies
+# and mixing outside the actionlet.
 weak = [
     dict(type='RandomWindow', low=0.4, high=1.0),
     dict(type='RandomShear', amplitude=0.3),

@@ -1,5 +1,5 @@
-# The recipe for small sets: a narrower last unit, early strides, warmer temperature, faster key encoder, no dropout, a memory
-# of less than half the training set, and weak views that also change pace and build.
+# The recipe for small sets: a narrower last unit, early strides, warmer temperature, faster key encoder, no dropout,
+# a memory of less than half the training set, and weak views that also change pace and build.
 weak = [
     dict(type='RandomWindow', low=0.4, high=1.0),
     dict(type='RandomShear', amplitude=0.3),

@@ -46,6 +46,6 @@ class ActionletStatsHook(Hook):
         for name, value in means.items():
             if not self.low < value < self.high:
                 runner.logger.warning(
-                    f'actionlet mask is degenerate: {name} is {value:.4f} in epoch {runner.epoch + 1}, expected between '
-                    f'{self.low} and {self.high}; a mask of nothing or everything turns stage two into plain '
+                    f'actionlet mask is degenerate: {name} is {value:.4f} in epoch {runner.epoch + 1}, expected '
+                    f'between {self.low} and {self.high}; a mask of nothing or everything turns stage two into plain '
                     'mining. Check the static anchor, the gradient through the projector and the layout')

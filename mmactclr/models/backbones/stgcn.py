@@ -187,6 +187,6 @@ class STGCN(BaseModule):
                 "backbone's layout to the layout of the data")
         x = self.data_bn(x.permute(0, 3, 1, 2).reshape(n, v * c, t))
         x = x.view(n, v, c, t).permute(0, 2, 3, 1).contiguous(memory_format=torch.channels_last)
-        for unit, importance in zip(self.units, self.edge_importance):
+        for unit, importance in zip(self.units, self.edge_importance, strict=True):
             x = unit(x, self.adjacency * importance)
         return x
