@@ -28,6 +28,14 @@ SECTIONS = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'test_cfg',
 
 
 @pytest.fixture(autouse=True)
+def archive_of_the_user(tmp_path_factory, monkeypatch, write_tiny_archive):
+    """The config for any archive takes the joints of the one it finds at data/mine."""
+    folder = tmp_path_factory.mktemp('mine')
+    write_tiny_archive(folder / 'data' / 'mine')
+    monkeypatch.chdir(folder)
+
+
+@pytest.fixture(autouse=True)
 def one_thread():
     """Tiny batches are fastest on one thread."""
     before = torch.get_num_threads()

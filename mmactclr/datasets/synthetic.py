@@ -76,12 +76,12 @@ class Nuisance:
     proportion: float = .10
     speed: tuple[float, float] = (.6, 1.6)
     amplitude: tuple[float, float] = (.7, 1.3)
-    style: float = .5
+    style: float = .3
     phase: float = 1.
-    idle: float = 1.
-    posture: float = .3
-    habit: float = .2
-    sway: float = 20.
+    idle: float = 1.2
+    posture: float = 2.
+    habit: float = 1.
+    sway: float = 3.
     noise: float = .01
     lost: float = .05
     frames: tuple[int, int] = (40, 120)
@@ -152,7 +152,7 @@ def _draw_clock(action: Action, subject: _Subject, nuisance: Nuisance,
     head, tail = rng.uniform(0, nuisance.idle * FPS, 2)
     room = np.clip(duration + head + tail, fewest, most) - duration
     head *= room / max(head + tail, 1e-6)
-    frame = np.arange(int(np.ceil(duration + room)))
+    frame = np.arange(round(duration + room))
     return Clock(progress=np.clip((frame - head) / duration, 0, 1), repetitions=float(repetitions),
                  phase=rng.uniform(0, 2 * np.pi * nuisance.phase),
                  amplitude=_between(nuisance.amplitude, subject.size, rng),
@@ -301,7 +301,7 @@ def single_limb_sequences(n: int, seed: int = 0,
         recorded.append(_record(actions[rng.integers(len(actions))], (subject, subject),
                                 rng.uniform(-1, 1), nuisance, rng, on_floor=False))
         labels.append(i % len(classes))
-    swap = {side: other for side, other in (('right', 'left'), ('left', 'right'))}
+    swap = {'right': 'left', 'left': 'right'}
     other_side = [classes.index(f'{swap[side]}_{limb}')
                   for side, limb in (name.split('_') for name in classes)]
     flip = list(LAYOUT.flip_index)

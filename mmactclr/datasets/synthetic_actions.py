@@ -64,15 +64,15 @@ def _smooth(ramp: np.ndarray) -> np.ndarray:
 
 
 def _wave(clock: Clock, side: str) -> Angles:
-    return {f'{side}_shoulder_abduct': 45 * clock.hold + 42 * clock.wave(),
-            f'{side}_shoulder_flex': 15 * clock.style[0] * clock.hold,
-            f'{side}_elbow_flex': (20 + 15 * clock.style[1]) * clock.hold}
+    return {f'{side}_shoulder_abduct': (70 + 25 * clock.style[0]) * clock.hold + 12 * clock.wave(),
+            f'{side}_shoulder_twist': -85 * clock.hold,
+            f'{side}_elbow_flex': (65 + 15 * clock.style[1]) * clock.hold + 40 * clock.wave()}
 
 
-def _swing(clock: Clock, side: str) -> Angles:
-    return {f'{side}_shoulder_flex': 5 * clock.hold + 48 * clock.wave(),
-            f'{side}_shoulder_abduct': (8 + 8 * clock.style[0]) * clock.hold,
-            f'{side}_elbow_flex': (20 + 15 * clock.style[1]) * clock.hold}
+def _circle(clock: Clock, side: str) -> Angles:
+    return {f'{side}_shoulder_flex': (70 + 20 * clock.style[0]) * clock.hold + 35 * clock.wave(.25),
+            f'{side}_shoulder_abduct': 15 * clock.hold + 35 * clock.wave(),
+            f'{side}_elbow_flex': (25 + 20 * clock.style[1]) * clock.hold}
 
 
 def _raise(clock: Clock, side: str) -> Angles:
@@ -83,19 +83,43 @@ def _raise(clock: Clock, side: str) -> Angles:
 
 
 def _kick(clock: Clock, side: str) -> Angles:
-    return {f'{side}_hip_flex': 15 * clock.hold + 45 * clock.wave(),
-            f'{side}_hip_abduct': (8 + 8 * clock.style[0]) * clock.hold,
-            f'{side}_knee_flex': 28 * clock.hold + 25 * clock.wave(.4)}
+    return {f'{side}_hip_flex': 75 * clock.pulse() - 12 * clock.wave(.3),
+            f'{side}_hip_abduct': 10 * clock.style[0] * clock.pulse(),
+            f'{side}_knee_flex': 60 * clock.pulse(.3)}
+
+
+def _kick_with_arms(clock: Clock, side: str) -> Angles:
+    other = 'left' if side == 'right' else 'right'
+    balance = {f'{arm}_shoulder_{way}': degrees * clock.pulse() for arm, way, degrees in (
+        (other, 'flex', 40), (side, 'flex', -30), (side, 'abduct', 20))}
+    return balance | _kick(clock, side) | {'root_pitch': -8 * clock.pulse()}
 
 
 def _sit(clock: Clock) -> Angles:
     down = np.minimum(clock.step, 1.1)
-    lean = (30 + 10 * clock.style[0]) * np.sin(np.pi * _smooth(clock.progress))
+    lean = (25 + 10 * clock.style[0]) * np.sin(np.pi * _smooth(clock.progress))
     bend = {'root_pitch': lean}
     for side in ('right', 'left'):
-        bend |= {f'{side}_hip_flex': 85 * down + lean, f'{side}_knee_flex': 85 * down,
-                 f'{side}_shoulder_flex': (1 + .5 * clock.style[1]) * lean}
+        bend |= {f'{side}_hip_flex': 85 * down + lean, f'{side}_knee_flex': 85 * down}
     return bend
+
+
+def _squat(clock: Clock) -> Angles:
+    down = clock.hold * clock.amplitude
+    lean = (20 + 10 * clock.style[0]) * down
+    bend = {'root_pitch': lean}
+    for side in ('right', 'left'):
+        bend |= {f'{side}_hip_flex': 65 * down + lean, f'{side}_knee_flex': 80 * down,
+                 f'{side}_shoulder_flex': (1.5 + .5 * clock.style[1]) * lean}
+    return bend
+
+
+def _reach_up(clock: Clock) -> Angles:
+    reach = {}
+    for side in ('right', 'left'):
+        reach |= {f'{side}_shoulder_flex': 130 * clock.hold * clock.amplitude,
+                  f'{side}_elbow_flex': (20 + 15 * clock.style[0]) * clock.hold}
+    return reach
 
 
 def _clap(clock: Clock) -> Angles:
@@ -105,6 +129,12 @@ def _clap(clock: Clock) -> Angles:
                  f'{side}_shoulder_twist': 20 * clock.hold + 30 * clock.wave(),
                  f'{side}_elbow_flex': (65 + 15 * clock.style[1]) * clock.hold}
     return clap
+
+
+def _bow(clock: Clock) -> Angles:
+    bend = clock.hold * clock.amplitude
+    return {'root_pitch': 30 * bend, 'right_hip_flex': 30 * bend, 'left_hip_flex': 30 * bend,
+            'spine_flex': (30 + 10 * clock.style[0]) * bend, 'neck_flex': 15 * bend}
 
 
 def _march(clock: Clock) -> Angles:
@@ -169,26 +199,29 @@ def _backwards(drive: Callable[[Clock], Angles]) -> Callable[[Clock], Angles]:
 _LEGS, _ARMS = ('right_leg', 'left_leg'), ('right_arm', 'left_arm')
 
 ACTIONS = (
-    Action('wave right', ('right_arm',), _one_limb(_wave, 'right'), None, .8, (2, 4)),
-    Action('wave left', ('left_arm',), _one_limb(_wave, 'left'), None, .8, (2, 4)),
-    Action('swing right', ('right_arm',), _one_limb(_swing, 'right'), None, .8, (2, 4)),
-    Action('swing left', ('left_arm',), _one_limb(_swing, 'left'), None, .8, (2, 4)),
-    Action('kick right', ('right_leg',), _one_limb(_kick, 'right'), None, .9, (2, 4)),
-    Action('kick left', ('left_leg',), _one_limb(_kick, 'left'), None, .9, (2, 4)),
+    Action('wave right', ('right_arm',), _one_limb(_wave, 'right'), None, .7, (1, 2)),
+    Action('wave left', ('left_arm',), _one_limb(_wave, 'left'), None, .7, (1, 2)),
+    Action('circle right', ('right_arm',), _one_limb(_circle, 'right'), None, .9, (1, 2)),
+    Action('circle left', ('left_arm',), _one_limb(_circle, 'left'), None, .9, (1, 2)),
     Action('raise arm', ('right_arm',), _one_limb(_raise, 'right'), None, 1.4),
     Action('lower arm', ('right_arm',), _backwards(_one_limb(_raise, 'right')), None, 1.4),
-    Action('sit down', ('trunk', *_LEGS, *_ARMS), _sit),
-    Action('stand up', ('trunk', *_LEGS, *_ARMS), _backwards(_sit)),
-    Action('clap', _ARMS, _clap, None, .8, (2, 4)),
-    Action('march', (*_LEGS, *_ARMS), _march, None, .9, (2, 4)),
-    Action('shake hands', ('right_arm',), _shake_hands, _shake_hands, .5, (2, 5)),
-    Action('push', _ARMS, _push, _be_pushed, 1.2, (1, 2)),
+    Action('sit down', ('trunk', *_LEGS), _sit),
+    Action('stand up', ('trunk', *_LEGS), _backwards(_sit)),
+    Action('squat', ('trunk', *_LEGS, *_ARMS), _squat, None, 1.4),
+    Action('reach up', _ARMS, _reach_up, None, 1.4),
+    Action('clap', _ARMS, _clap, None, .7, (1, 2)),
+    Action('bow', ('trunk', *_LEGS), _bow, None, 1.4),
+    Action('kick right', ('trunk', 'right_leg', *_ARMS), _one_limb(_kick_with_arms, 'right'), None, .9, (1, 2)),
+    Action('kick left', ('trunk', 'left_leg', *_ARMS), _one_limb(_kick_with_arms, 'left'), None, .9, (1, 2)),
+    Action('march', (*_LEGS, *_ARMS), _march, None, .9, (1, 2)),
+    Action('shake hands', ('right_arm',), _shake_hands, _shake_hands, .5, (2, 3)),
+    Action('push', _ARMS, _push, _be_pushed, 1.2, (1, 1)),
 )
 
 SINGLE_LIMB_ACTIONS = {
     **{f'{side}_arm': tuple(Action(kind.__name__.strip('_'), (f'{side}_arm',),
                                    _one_limb(kind, side), None, seconds, (2, 3))
-                            for kind, seconds in ((_wave, .7), (_swing, .8), (_raise, .8)))
+                            for kind, seconds in ((_wave, .7), (_circle, .9), (_raise, .8)))
        for side in ('right', 'left')},
     **{f'{side}_leg': (Action('kick', (f'{side}_leg',), _one_limb(_kick, side), None, 1.1, (1, 3)),)
        for side in ('right', 'left')},

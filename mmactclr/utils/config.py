@@ -1,4 +1,5 @@
 """Reading configs: one place for what data and model must agree on."""
+import json
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -10,6 +11,8 @@ from mmactclr.errors import ConfigError
 
 # stated once at the top of a config, used in many places below it
 SHARED_FIELDS = ('data_root', 'layout', 'split', 'num_frames', 'max_persons')
+# value of `layout` that means: whatever joints the archive has
+FROM_ARCHIVE = 'archive'
 _CONSUMERS = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'test_cfg', 'model')
 
 
@@ -17,13 +20,28 @@ def share_fields(cfg: Config) -> Config:
     """Write the top-level ``data_root``, ``layout``, ``split``, ``num_frames`` and ``max_persons`` everywhere.
 
     A config that changes one of them, on its first lines or by ``--cfg-options``, changes it for the
-    data, the preparation, the augmentation and the model at once.
+    data, the preparation, the augmentation and the model at once. ``layout='archive'`` takes the joints
+    that the archive at ``data_root`` was written with.
+
+    Raises:
+        ConfigError: If the layout is to be taken from an archive that cannot be read.
     """
+    if cfg.get('layout') == FROM_ARCHIVE:
+        cfg.layout = _archived_layout(Path(cfg.data_root))
     shared = {name: cfg[name] for name in SHARED_FIELDS if name in cfg}
     for section in _CONSUMERS:
         if cfg.get(section) is not None:
             _write(cfg[section], shared)
     return cfg
+
+
+def _archived_layout(data_root: Path) -> dict[str, Any]:
+    try:
+        return json.loads((data_root / 'meta.json').read_text())['layout']
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(f"layout={FROM_ARCHIVE!r} takes the joints from {data_root / 'meta.json'}, which cannot be read "
+                          f'({type(error).__name__}); set data_root to a folder that '
+                          'tools/dataset_converters/convert.py wrote') from error
 
 
 def _write(node: Any, shared: Mapping[str, Any]) -> None:

@@ -119,7 +119,7 @@ def test_actions_are_smooth_and_drive_only_their_limbs(action):
 
 
 @pytest.mark.parametrize(('forwards', 'backwards'), [
-    ('raise arm', 'lower arm'), ('sit down', 'stand up')])
+    ('raise arm', 'lower arm')])
 def test_pairs_differ_by_the_direction_of_time(forwards, backwards):
     actions = {action.name: action for action in ACTIONS}
     one, other = actions[forwards].drive(clock()), actions[backwards].drive(clock())
