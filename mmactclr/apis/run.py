@@ -14,7 +14,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 import mmactclr.datasets  # noqa: F401
 import mmactclr.engine  # noqa: F401
 from mmactclr import registry
-from mmactclr.engine.checkpoint import read_checkpoint, require_file
+from mmactclr.engine.checkpoint import read_checkpoint
 from mmactclr.errors import ConfigError
 from mmactclr.registry import RUNNERS
 from mmactclr.utils import load_config
@@ -184,4 +184,4 @@ def _leave_group() -> None:
         torch.distributed.destroy_process_group()
 
 
-__all__ = ['build_runner', 'explain_build_errors', 'require_file', 'run_test', 'run_training']
+__all__ = ['build_runner', 'explain_build_errors', 'run_test', 'run_training']

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.registry import DATASETS, FUNCTIONS
-from mmactclr.structures.layouts import Layout, get_layout
+from mmactclr.structures.layouts import Layout, get_layout, list_layouts
 
 from .archive import SkeletonArchive
 from .prepared import prepared_sequences
@@ -109,7 +109,8 @@ class SkeletonDataset(Dataset):
 
 def _check_layout(archive: SkeletonArchive, expected: str | Mapping | Layout | None) -> None:
     found = archive.layout
-    if expected is None or expected == found.name:
+    # a name that is registered stands for those joints, whatever an archive calls its own
+    if expected is None or expected == found.name and expected not in list_layouts():
         return
     expected = get_layout(expected)
     if (expected.joints, expected.bones) != (found.joints, found.bones):

@@ -248,7 +248,7 @@ def make_synthetic(num_subjects: int = 12, repeats: int = 4, num_cameras: int = 
         nuisance: What varies within a class; defaults to ``Nuisance()``.
 
     Returns:
-        num_subjects * repeats * 14 sequences, by subject, class and repeat.
+        num_subjects * len(ACTIONS) * repeats sequences, by subject, class and repeat.
 
     Raises:
         ConfigError: If there are fewer than two subjects or cameras, or no repeats.

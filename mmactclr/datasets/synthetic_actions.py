@@ -220,8 +220,9 @@ ACTIONS = (
 
 SINGLE_LIMB_ACTIONS = {
     **{f'{side}_arm': tuple(Action(kind.__name__.strip('_'), (f'{side}_arm',),
-                                   _one_limb(kind, side), None, seconds, (2, 3))
-                            for kind, seconds in ((_wave, .7), (_circle, .9), (_raise, .8)))
+                                   _one_limb(kind, side), None, seconds, repetitions)
+                            for kind, seconds, repetitions in (
+                                (_wave, .7, (2, 3)), (_circle, .9, (2, 3)), (_raise, 1.4, (1, 1))))
        for side in ('right', 'left')},
     **{f'{side}_leg': (Action('kick', (f'{side}_leg',), _one_limb(_kick, side), None, 1.1, (1, 3)),)
        for side in ('right', 'left')},

@@ -7,6 +7,9 @@ from mmengine.runner import Runner
 
 from mmactclr.registry import RUNNERS
 
+# mmengine warns of its own use of these at every start; there is nothing a user could do
+_NOISE = ('"FileClient" will be deprecated', '"HardDiskBackend" is the alias')
+
 
 @RUNNERS.register_module()
 class QuietRunner(Runner):
@@ -18,4 +21,5 @@ class QuietRunner(Runner):
         for handler in logger.handlers:
             if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
                 handler.setLevel(logging.WARNING)
+                handler.addFilter(lambda record: not record.getMessage().startswith(_NOISE))
         return logger

@@ -89,8 +89,9 @@ class ContrastivePreprocessor(BaseDataPreprocessor):
             return batch
         device = joints.device.type
         with torch.autocast(device, enabled=False), torch.no_grad():
+            # the index as it came: reading it back from a GPU would wait for the step before
             batch['inputs'], batch['masks'] = self._augment(joints.float(), batch['mask'],
-                                                           batch['index'], views)
+                                                           data['index'], views)
         return batch
 
     def _augment(self, joints: Tensor, mask: Tensor, index: Tensor, names: Sequence[str]

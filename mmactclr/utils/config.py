@@ -39,8 +39,8 @@ def _archived_layout(data_root: Path) -> dict[str, Any]:
     try:
         return json.loads((data_root / 'meta.json').read_text())['layout']
     except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"layout={FROM_ARCHIVE!r} takes the joints from {data_root / 'meta.json'}, which cannot be read "
-                          f'({type(error).__name__}); set data_root to a folder that '
+        raise ConfigError(f"layout={FROM_ARCHIVE!r} takes the joints from {data_root / 'meta.json'}, which cannot be "
+                          f'read ({type(error).__name__}); set data_root to a folder that '
                           'tools/dataset_converters/convert.py wrote') from error
 
 

@@ -119,7 +119,7 @@ def test_actions_are_smooth_and_drive_only_their_limbs(action):
 
 
 @pytest.mark.parametrize(('forwards', 'backwards'), [
-    ('raise arm', 'lower arm')])
+    ('raise arm', 'lower arm'), ('sit down', 'stand up')])
 def test_pairs_differ_by_the_direction_of_time(forwards, backwards):
     actions = {action.name: action for action in ACTIONS}
     one, other = actions[forwards].drive(clock()), actions[backwards].drive(clock())
@@ -128,10 +128,14 @@ def test_pairs_differ_by_the_direction_of_time(forwards, backwards):
         np.testing.assert_allclose(one[name], other[name][::-1], atol=1e-9)
 
 
-@pytest.mark.parametrize('name', ['wave', 'circle'])
-def test_pairs_differ_by_one_limb(name):
+@pytest.mark.parametrize('name', ['wave', 'circle', 'kick'])
+def test_pairs_differ_by_the_side(name):
+    def other_side(angle):
+        side, _, rest = angle.partition('_')
+        return {'right': 'left_', 'left': 'right_'}.get(side, f'{side}_') + rest
+
     actions = {action.name: action for action in ACTIONS}
     right, left = (actions[f'{name} {side}'].drive(clock()) for side in ('right', 'left'))
-    assert {key.replace('right_', 'left_') for key in right} == set(left) != set(right)
-    for key, degrees in right.items():
-        np.testing.assert_array_equal(degrees, left[key.replace('right_', 'left_')])
+    assert {other_side(angle) for angle in right} == set(left) != set(right)
+    for angle, degrees in right.items():
+        np.testing.assert_array_equal(degrees, left[other_side(angle)])

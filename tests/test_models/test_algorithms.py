@@ -364,3 +364,18 @@ def test_predictions_carry_index_label_and_role(make):
     assert [sample.role for sample in samples] == [0, 1] * 3 and samples[3].index == 3
     expected = model.extract(batch['inputs'], batch['mask'])['backbone']
     torch.testing.assert_close(samples[4].features['backbone'], expected[4])
+
+
+def test_under_autocast_only_the_encoder_loses_precision(make):
+    model, batch, seen = make(ACTCLR).eval(), make_batch(), []
+    plain = model(batch['inputs'], batch['mask'])
+    model.projector.register_forward_hook(lambda _, inputs, output: seen.extend([inputs[0].dtype, output.dtype]))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        low = model(batch['inputs'], batch['mask'])
+    assert seen == [torch.float32] * 2
+    assert not torch.equal(low['backbone'], plain['backbone'])
+    torch.testing.assert_close(low['backbone'], plain['backbone'], atol=0.05, rtol=0.05)
+
+
+def test_the_actionlet_head_may_name_its_layout(make):
+    assert make(ACTCLR, **{'actionlet_head.layout': 'kinect20_utdmhad'}).actionlet_head is not None

@@ -98,3 +98,10 @@ def test_wrong_number_of_joints_names_both_layouts():
 def test_strided_unit_that_does_not_exist():
     with pytest.raises(ConfigError, match='numbered from 1 to 2'):
         STGCN('ntu25', channels=(8, 8), strided_units=(3,))
+
+
+def test_weights_of_init_cfg_are_not_drawn_over():
+    encoder = STGCN('ntu25', channels=(4,), strided_units=(), init_std=0.02,
+                    init_cfg=dict(type='Constant', layer='Conv2d', val=0.5))
+    encoder.init_weights()
+    assert (encoder.units[0].tcn[2].weight == 0.5).all()

@@ -14,8 +14,8 @@ model = dict(
         type='ContrastivePreprocessor', layout='ntu25', streams=['joint'],
         views=dict(query=dict(joints=weak), key=dict(joints=weak))),
     backbone=dict(
-        type='STGCN', layout='ntu25', channels=[16, 16, 32, 32, 64, 64, 128], strided_units=[2, 4], dropout=0.0),
-    projector=dict(type='ProjectionMLP', in_channels=128, hidden_channels=128, out_channels=64),
+        type='STGCN', layout='ntu25', channels=[16, 32, 64, 96], strided_units=[1, 2, 3], dropout=0.0),
+    projector=dict(type='ProjectionMLP', in_channels=96, hidden_channels=96, out_channels=64),
     memory=dict(size=192, dim=64),
     loss=dict(type='InfoNCELoss', temperature=0.1))
-custom_hooks = [dict(type='MemoryBankHook'), dict(type='MomentumUpdateHook', momentum=0.98)]
+custom_hooks = [dict(type='MemoryBankHook'), dict(type='MomentumUpdateHook', momentum=0.99)]

@@ -1,6 +1,7 @@
 """A progress bar for people who watch, silence for log files."""
 import sys
 import time
+from collections import deque
 from typing import Any
 
 from mmengine.dist import master_only
@@ -15,6 +16,10 @@ def format_duration(seconds: float) -> str:
     minutes, seconds = divmod(int(round(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f'{hours}:{minutes:02d}:{seconds:02d}' if hours else f'{minutes}:{seconds:02d}'
+
+
+# steps that the loss on the line is the mean of
+_WINDOW = 20
 
 
 @HOOKS.register_module()
@@ -32,7 +37,7 @@ class ProgressHook(Hook):
 
     def __init__(self, interval: float = 15.0, width: int = 24) -> None:
         self.interval, self.width = interval, width
-        self._loss: float | None = None
+        self._losses: deque[Any] = deque(maxlen=_WINDOW)
         self._started = self._printed = 0.0
         self._first_iter = 0
 
@@ -45,20 +50,20 @@ class ProgressHook(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: Any = None) -> None:
         """Redraw the line."""
+        if outputs and 'loss' in outputs:
+            # kept as tensors: reading each would wait for the GPU at every step
+            self._losses.append(outputs['loss'])
         now = time.monotonic()
         terminal = sys.stdout.isatty()
-        done = runner.iter + 1
-        total = runner.max_iters
-        if outputs and 'loss' in outputs and (terminal or now - self._printed >= self.interval or done >= total):
-            loss = float(outputs['loss'])
-            self._loss = loss if self._loss is None else 0.9 * self._loss + 0.1 * loss
+        done, total = runner.iter + 1, runner.max_iters
         if done < total and now - self._printed < (0.2 if terminal else self.interval):
             return
         self._printed = now
         left = (now - self._started) / max(1, done - self._first_iter) * (total - done)
         filled = round(self.width * done / total)
         lr = runner.optim_wrapper.param_groups[0]['lr']
-        loss = '' if self._loss is None else f' loss {self._loss:.3f}'
+        losses = [float(loss) for loss in self._losses]
+        loss = f' loss {sum(losses) / len(losses):.3f}' if losses else ''
         line = (f'[{"#" * filled}{"-" * (self.width - filled)}] epoch {runner.epoch + 1}/{runner.max_epochs}'
                 f'{loss} lr {lr:.4g} left {format_duration(left)}')
         if terminal:

@@ -75,9 +75,10 @@ class RepresentationTestLoop(TestLoop):
         if model != 'untrained':
             return MODELS.build(dict(model)).to(device)
         # built from its config: a copy of the trained model would keep what has no reset of its own
-        built = MODELS.build(self.runner.cfg['model'])
+        # and moved before it is initialised, as the runner does: another device draws other numbers
+        built = MODELS.build(self.runner.cfg['model']).to(device)
         built.init_weights()
-        return built.to(device)
+        return built
 
     def _baseline_loader(self, baseline: Mapping[str, Any]) -> DataLoader:
         if 'preparation' not in baseline:

@@ -39,7 +39,7 @@ class ActCLR(MoCo):
                  stage_epochs: tuple[int, int] = (100, 300), max_persons: int = 2,
                  num_frames: int = 50, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.actionlet_head = MODELS.build(dict(layout=self.layout, **actionlet_head))
+        self.actionlet_head = MODELS.build({'layout': self.layout, **actionlet_head})
         self.mining_loss = MODELS.build(dict(mining_loss))
         self.stage_epochs = tuple(stage_epochs)
         channels = getattr(self.backbone, 'in_channels', 3)

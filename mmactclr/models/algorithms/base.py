@@ -105,13 +105,13 @@ class BaseAlgorithm(BaseModel):
                 :class:`SkeletonDataSample` a sequence.
             meta: ``index``, ``label`` and ``role`` of the batch, carried into the samples.
         """
-        if mode == 'loss':
-            self._adopt_precision()
-            with torch.autocast(self.data_preprocessor.device.type, enabled=False):
+        self._adopt_precision()
+        with torch.autocast(self.data_preprocessor.device.type, enabled=False):
+            if mode == 'loss':
                 return dict(self.loss_terms(inputs, masks))
-        if mask is None:
-            mask = torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
-        features = self.extract(inputs, mask)
+            if mask is None:
+                mask = torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
+            features = self.extract(inputs, mask)
         if mode == 'tensor':
             return features
         features = {point: value.float().cpu() for point, value in features.items()}

@@ -155,17 +155,15 @@ class STGCN(BaseModule):
         self.init_std = init_std
 
     def init_weights(self) -> None:
-        """Apply ``init_std`` (the release's initialisation) and ``init_cfg``."""
-        super().init_weights()
-        if self.init_std is None:
-            return
-        for module in self.modules():
+        """Apply ``init_std`` (the release's initialisation), then ``init_cfg``, which may load weights."""
+        for module in self.modules() if self.init_std is not None else ():
             if isinstance(module, (nn.Conv2d, GraphConvolution)):
                 nn.init.normal_(module.weight, 0.0, self.init_std)
                 nn.init.zeros_(module.bias)
             elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
                 nn.init.normal_(module.weight, 1.0, self.init_std)
                 nn.init.zeros_(module.bias)
+        super().init_weights()
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode joint coordinates.
@@ -184,7 +182,7 @@ class STGCN(BaseModule):
             raise ConfigError(
                 f'STGCN: input has {v} joints of {c} coordinates, the encoder was built for layout '
                 f'{self.layout.name!r} with {self.layout.num_joints} joints of {self.in_channels}; set the '
-                "backbone's layout to the layout of the data")
+                "backbone's layout and in_channels to those of the data")
         x = self.data_bn(x.permute(0, 3, 1, 2).reshape(n, v * c, t))
         x = x.view(n, v, c, t).permute(0, 2, 3, 1).contiguous(memory_format=torch.channels_last)
         for unit, importance in zip(self.units, self.edge_importance, strict=True):

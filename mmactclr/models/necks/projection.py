@@ -30,13 +30,13 @@ class ProjectionMLP(BaseModule):
         self.init_std = init_std
 
     def init_weights(self) -> None:
-        """Apply ``init_std`` and ``init_cfg``."""
-        super().init_weights()
+        """Apply ``init_std``, then ``init_cfg``, which may load weights."""
         if self.init_std is not None:
             for module in self.layers:
                 if isinstance(module, nn.Linear):
                     nn.init.normal_(module.weight, 0.0, self.init_std)
                     nn.init.zeros_(module.bias)
+        super().init_weights()
 
     def forward(self, x: Tensor) -> Tensor:
         """Project (N, in_channels) to (N, out_channels)."""

@@ -1,0 +1,141 @@
+"""Fields stated once reach every place; joints come from the archive; wrong names are told."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmactclr.datasets import SkeletonArchive
+from mmactclr.errors import ConfigError
+from mmactclr.structures import get_layout
+from mmactclr.utils import load_config
+from mmactclr.utils.config import FROM_ARCHIVE, SHARED_FIELDS, find_config, share_fields
+
+CUSTOM = 'actclr_joint_custom'
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+
+
+def test_shared_fields_are_written_where_they_are_named_and_nowhere_else():
+    cfg = Config(
+        dict(
+            layout='coco17',
+            num_frames=8,
+            model=dict(layout='ntu25', head=[dict(num_frames=1), dict(size=3)], split='own'),
+            test_dataloader=dict(dataset=dict(views=(dict(layout='ntu25'),), num_frames=1)),
+            val_dataloader=None,
+            hooks=[dict(layout='ntu25')],
+        )
+    )
+    shared = share_fields(cfg)
+    assert shared is cfg
+    # `split` is not stated at the top, hooks are not what the fields are for
+    assert cfg.model == dict(layout='coco17', head=[dict(num_frames=8), dict(size=3)], split='own')
+    assert cfg.test_dataloader == dict(dataset=dict(views=(dict(layout='coco17'),), num_frames=8))
+    assert cfg.val_dataloader is None and cfg.hooks == [dict(layout='ntu25')]
+
+
+@pytest.mark.parametrize('name', SHARED_FIELDS)
+def test_option_wins_over_what_the_config_shares(name, tiny_archive):
+    value = dict(
+        data_root='elsewhere', layout='coco17', split='xother', num_frames=7, max_persons=3
+    )[name]
+    options = {'data_root': str(tiny_archive), 'layout': 'ntu25', name: value}
+    before = dict(options)
+    cfg = load_config(CUSTOM, options)
+    assert cfg[name] == value == cfg.train_dataloader.dataset[name]
+    assert options == before
+
+
+def test_joints_are_those_of_the_archive(tiny_archive):
+    cfg = load_config(CUSTOM, {'data_root': str(tiny_archive)})
+    layout = SkeletonArchive.open(tiny_archive).layout
+    model = cfg.model
+    for found in (cfg, cfg.test_dataloader.dataset, model, model.backbone, model.data_preprocessor):
+        assert get_layout(found.layout) == layout
+
+
+def test_joints_are_those_of_the_archive_that_an_option_names(tiny_archive, tmp_path):
+    edges = [[0, 1], [0, 2], [1, 3], [2, 4]]
+    joints = ['neck', 'left_shoulder', 'right_shoulder', 'left_hip', 'right_hip']
+    (tmp_path / 'meta.json').write_text(
+        json.dumps({'layout': dict(name='five', joints=joints, edges=edges)})
+    )
+    path = tmp_path / 'mine.py'
+    path.write_text(
+        f"_base_ = {str(CONFIGS / 'actclr/actclr_joint_custom.py')!r}\n"
+        f'data_root = {str(tiny_archive)!r}\n'
+    )
+    assert get_layout(load_config(path).layout).num_joints == 20
+    cfg = load_config(path, {'data_root': str(tmp_path)})
+    assert get_layout(cfg.model.layout).joints == tuple(joints)
+
+
+def test_layout_that_is_stated_needs_no_archive(tmp_path):
+    cfg = load_config(CUSTOM, {'data_root': str(tmp_path / 'none'), 'layout': 'coco17'})
+    assert cfg.model.layout == 'coco17'
+
+
+@pytest.mark.parametrize(
+    ('text', 'reason'),
+    [
+        (None, 'FileNotFoundError'),
+        ('{"layout": ', 'JSONDecodeError'),
+        ('{"fps": 30}', 'KeyError'),
+    ],
+)
+def test_archive_without_joints_is_named(text, reason, tmp_path):
+    if text is not None:
+        (tmp_path / 'meta.json').write_text(text)
+    with pytest.raises(ConfigError) as error:
+        load_config(CUSTOM, {'data_root': str(tmp_path)})
+    message = str(error.value)
+    assert all(
+        part in message
+        for part in (repr(FROM_ARCHIVE), str(tmp_path / 'meta.json'), reason, 'data_root')
+    )
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        CUSTOM,
+        f'{CUSTOM}.py',
+        f'actclr/{CUSTOM}',
+        f'configs/actclr/{CUSTOM}.py',
+        CONFIGS / f'actclr/{CUSTOM}.py',
+    ],
+)
+def test_config_is_found_by_path_or_name(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_config(name) == CONFIGS / f'actclr/{CUSTOM}.py'
+
+
+def test_file_of_the_user_comes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / f'configs/actclr/{CUSTOM}.py'
+    mine.parent.mkdir(parents=True)
+    shutil.copy(CONFIGS / f'actclr/{CUSTOM}.py', mine)
+    assert find_config(f'configs/actclr/{CUSTOM}.py').resolve() == mine
+
+
+@pytest.mark.parametrize(
+    ('name', 'listed', 'left_out'),
+    [
+        ('moco_joint_nowhere', 'moco_joint_ntu60_xsub', CUSTOM),
+        ('configs/moco/nothing_like_it.py', CUSTOM, 'small_300e'),
+    ],
+)
+def test_unknown_name_lists_similar_ones_or_all(name, listed, left_out):
+    with pytest.raises(ConfigError) as error:
+        find_config(name)
+    message = str(error.value)
+    assert repr(name) in message and listed in message and left_out not in message
+
+
+def test_module_that_cannot_be_imported_is_named(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text("custom_imports = dict(imports=['no_such_module_of_mine'])\n")
+    with pytest.raises(ConfigError, match=r'mine\.py.*no_such_module_of_mine.*PYTHONPATH'):
+        load_config(path)
