@@ -108,7 +108,8 @@ def tiny_options() -> Callable[..., dict[str, Any]]:
             f'{branch}.projector.in_channels': 8, f'{branch}.projector.hidden_channels': 8,
             f'{branch}.projector.out_channels': 4, f'{branch}.memory.dim': 4, f'{branch}.memory.size': 16,
             'train_cfg.max_epochs': 2, 'train_cfg.val_interval': 1, 'default_hooks.checkpoint.interval': 1,
-            'param_scheduler.milestones': [1], 'test_evaluator.1.epochs': 10, 'test_evaluator.1.lr': 0.1}
+            'env_cfg.cudnn_benchmark': False, 'param_scheduler.milestones': [1],
+            'test_evaluator.1.epochs': 10, 'test_evaluator.1.lr': 0.1}
         if 'actclr' in config:
             small[f'{branch}.stage_epochs'] = (1, 1)
         return {**small, **more}

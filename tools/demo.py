@@ -11,6 +11,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+# batches this small gain nothing from a second thread, and lose much wherever the cores are shared; torch reads it
+# when it is first imported
+os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 CONFIG = 'configs/demo/actclr_motion_demo.py'
 
@@ -27,8 +30,6 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Run the demo and print the table."""
     args = parse_args()
-    # batches this small gain nothing from a second thread, and lose much wherever the cores are shared
-    os.environ.setdefault('OMP_NUM_THREADS', '1')
     started = time.monotonic()
     from mmactclr.apis.demo import run_demo
     from mmactclr.engine.hooks.progress_hook import format_duration

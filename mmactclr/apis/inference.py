@@ -1,13 +1,15 @@
 """Trained models in a script of the user's."""
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from torch import nn
+from mmengine.logging import print_log
+from torch import Tensor, nn
 
-import mmactclr.models  # noqa: F401
 from mmactclr.engine.checkpoint import check_fit, read_checkpoint, state_of
 from mmactclr.errors import ConfigError
+from mmactclr.models import BaseAlgorithm, MoCo
 from mmactclr.registry import MODELS
 from mmactclr.utils import load_config
 
@@ -48,14 +50,16 @@ def init_model(config: str | Path | Config, checkpoint: str | Path | None = None
 
 
 def load_weights(model: nn.Module, checkpoint: str | Path) -> None:
-    """Load a checkpoint; only buffers that a run fills by itself may be missing in it.
+    """Load a checkpoint; buffers that a run fills by itself and key encoders may be missing in it.
+
+    A key encoder that is missing becomes a copy of the online one.
 
     Raises:
         DataError: If the file does not exist, is damaged or is no checkpoint.
         ConfigError: If names or shapes do not fit the model; the message names the first of them.
     """
     state = state_of(read_checkpoint(checkpoint))
-    check_fit(model, state, str(checkpoint))
+    check_fit(model, state, str(checkpoint), trained_only=True)
     try:
         model.load_state_dict(state, strict=False)
     except RuntimeError as error:
@@ -64,3 +68,14 @@ def load_weights(model: nn.Module, checkpoint: str | Path) -> None:
         raise ConfigError(f'checkpoint {str(checkpoint)!r} does not fit the model of the config: '
                           f'{lines[0]} Use num_frames, max_persons and layout of its training'
                           ) from error
+    if isinstance(model, BaseAlgorithm):
+        _complete_keys(model, state, str(checkpoint))
+
+
+def _complete_keys(model: BaseAlgorithm, state: Mapping[str, Tensor], source: str) -> None:
+    absent = {id(parameter) for name, parameter in model.named_parameters() if name not in state}
+    for stream, branch in model.branches().items():
+        if isinstance(branch, MoCo) and any(id(parameter) in absent for parameter in branch.parameters()):
+            print_log(f'{source}: no key encoder of stream {stream!r}; copied from the online encoder',
+                      logger='current')
+            branch.copy_to_key()

@@ -1,9 +1,11 @@
 """Training and evaluation by config, from Python or from the command line."""
 import difflib
+import os
 import re
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ from mmactclr.errors import ConfigError
 from mmactclr.registry import RUNNERS
 from mmactclr.utils import load_config
 
+# seconds that processes wait for each other; one of them alone scores the features of a whole data set
+_PATIENCE = 7200
+
 
 def build_runner(config: str | Path | Config, work_dir: str | Path | None = None,
                  options: Mapping[str, Any] | None = None, launcher: str = 'none') -> Runner:
@@ -28,10 +33,12 @@ def build_runner(config: str | Path | Config, work_dir: str | Path | None = None
         config: Path or name of a config, or a loaded one.
         work_dir: Folder for everything the run writes; default ``work_dirs/CONFIG``.
         options: Overrides by dotted key.
-        launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+        launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``. All but the first wrap the model in
+            :class:`~mmactclr.engine.DistributedMethod`.
 
     Raises:
-        ConfigError: If the config does not exist or does not fit the data.
+        ConfigError: If the config does not exist or does not fit the data, or the process was not
+            started by ``launcher``.
         DataError: If the data cannot be read.
     """
     if isinstance(config, Config):
@@ -43,8 +50,8 @@ def build_runner(config: str | Path | Config, work_dir: str | Path | None = None
                           'config, not with one of configs/_base_')
     cfg.work_dir = _work_dir(cfg, work_dir)
     cfg.launcher = launcher
-    if launcher == 'pytorch' and not torch.cuda.is_available():
-        _init_gloo()
+    if launcher != 'none':
+        _prepare_group(cfg, launcher)
     with explain_build_errors(cfg.filename):
         return RUNNERS.get(cfg.get('runner_type', 'Runner')).from_cfg(cfg)
 
@@ -74,8 +81,9 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
         cfg.load_from = find_latest_checkpoint(_work_dir(cfg, work_dir)) if resume == 'auto' else str(resume)
     _check_checkpoint(cfg)
     _check_optimizer(cfg)
-    runner = build_runner(cfg, work_dir, launcher=launcher)
+    _check_epochs(cfg)
     try:
+        runner = build_runner(cfg, work_dir, launcher=launcher)
         with explain_build_errors(cfg.filename):
             _check_batches(runner)
             runner.train()
@@ -98,8 +106,8 @@ def run_test(config: str | Path | Config, checkpoint: str | Path, work_dir: str 
     for name in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler',
                  'val_dataloader', 'val_cfg', 'val_evaluator'):
         cfg[name] = None
-    runner = build_runner(cfg, work_dir, launcher=launcher)
     try:
+        runner = build_runner(cfg, work_dir, launcher=launcher)
         with explain_build_errors(cfg.filename):
             return runner.test()
     finally:
@@ -151,6 +159,13 @@ def _check_optimizer(cfg: Config) -> None:
         raise unknown_type(cfg.filename, name, 'optimizer')
 
 
+def _check_epochs(cfg: Config) -> None:
+    """Refuse a run without an epoch, over which no learning rate can be scheduled."""
+    epochs = (cfg.get('train_cfg') or {}).get('max_epochs', 1)
+    if not isinstance(epochs, int) or epochs < 1:
+        raise ConfigError(f'train_cfg.max_epochs is {epochs!r}, expected 1 or more')
+
+
 def _work_dir(cfg: Config, work_dir: str | Path | None) -> str:
     name = Path(cfg.filename).stem if cfg.filename else 'run'
     return str(work_dir or cfg.get('work_dir') or Path('work_dirs') / name)
@@ -173,10 +188,29 @@ def _check_batches(runner: Runner) -> None:
             f'{len(loader.dataset)} per process')
 
 
-def _init_gloo() -> None:
-    # mmengine's launcher calls torch.cuda; with a group in place it skips its own set-up
-    if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group('gloo')
+def _prepare_group(cfg: Config, launcher: str) -> None:
+    """Choose the model wrapper and, where there are no GPUs, form the group of processes."""
+    wrapper = cfg.get('model_wrapper_cfg') or {}
+    if 'type' not in wrapper:
+        # the scope is named, as mmengine looks the wrapper up in its own registry
+        cfg.model_wrapper_cfg = {
+            'type': 'mmactclr.DistributedMethod',
+            'find_unused_parameters': cfg.get('find_unused_parameters', False), **wrapper}
+    cfg.setdefault('env_cfg', {}).setdefault('dist_cfg', {}).setdefault('timeout', _PATIENCE)
+    if launcher != 'pytorch' or torch.distributed.is_initialized():
+        return
+    if not {'RANK', 'WORLD_SIZE', 'LOCAL_RANK'} <= set(os.environ):
+        raise ConfigError('--launcher pytorch: this process was not started by torchrun (RANK is not set); use '
+                          'bash tools/dist_train.sh CONFIG GPUS or bash tools/dist_test.sh CONFIG CKPT GPUS')
+    gpus = torch.cuda.device_count()
+    if not gpus:
+        # mmengine would ask for GPUs; with a group in place it skips its own set-up
+        timeout = timedelta(seconds=cfg.env_cfg.dist_cfg.timeout)
+        torch.distributed.init_process_group('gloo', timeout=timeout)
+    elif int(os.environ['LOCAL_RANK']) >= gpus:
+        raise ConfigError(f'process {os.environ["LOCAL_RANK"]} of this machine (counted from 0) has no GPU: there are '
+                          f'{gpus}; start at most as many processes, or set CUDA_VISIBLE_DEVICES to nothing '
+                          'to run on the CPU')
 
 
 def _leave_group() -> None:

@@ -194,7 +194,9 @@ class SkeletonArchive:
         if part not in PARTS:
             raise ConfigError(f'part {part!r} of split {name!r}: expected one of {PARTS}')
         if name not in self.split_names:
-            known = ', '.join(self.split_names) or 'none, the data has no protocol'
+            known = ', '.join(self.split_names) or (
+                'none. To pretrain on all sequences without evaluation set split=None val_dataloader=None '
+                'val_cfg=None val_evaluator=None')
             raise ConfigError(f'{self.path} has no split {name!r}; it has: {known}')
         positions = np.flatnonzero(self._index[f'split_{name}'] == part)
         if not len(positions):

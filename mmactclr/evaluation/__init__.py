@@ -1,7 +1,9 @@
 """Evaluators over features that are extracted once."""
+from .actionlet_limbs import fit_batch_statistics, limb_accuracy, shuffle_joints
 from .features import FeatureMetric
 from .knn import KNNEvaluator, knn_predict
 from .linear import LinearEvaluator, linear_probe
 from .table import format_table
 
-__all__ = ['FeatureMetric', 'KNNEvaluator', 'LinearEvaluator', 'format_table', 'knn_predict', 'linear_probe']
+__all__ = ['FeatureMetric', 'KNNEvaluator', 'LinearEvaluator', 'fit_batch_statistics', 'format_table', 'knn_predict',
+           'limb_accuracy', 'linear_probe', 'shuffle_joints']

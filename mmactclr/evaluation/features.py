@@ -7,7 +7,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
-from mmactclr.errors import ConfigError
+from mmactclr.errors import ConfigError, DataError
 
 BANK, QUERY = 0, 1
 
@@ -49,6 +49,18 @@ class FeatureMetric(BaseMetric):
         """What a reader needs to repeat the number."""
         return {'evaluator': type(self).__name__, 'points': list(self.points)}
 
+    @property
+    def dataset_meta(self) -> dict[str, Any] | None:
+        """What the dataset says of itself; one without classes is refused before the first epoch."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict[str, Any]) -> None:
+        """Take it over."""
+        if not dataset_meta.get('classes', True):
+            raise self._unlabelled('no sequence has')
+        self._dataset_meta = dataset_meta
+
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
         """Append one record a sequence; the features are references, not copies."""
         for sample in data_samples:
@@ -57,9 +69,16 @@ class FeatureMetric(BaseMetric):
                                               if point in sample['features']}})
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
-        """Split the records into bank and queries and score every feature point."""
+        """Split the records into bank and queries and score every feature point.
+
+        Raises:
+            DataError: If a sequence has no label.
+            ConfigError: If bank or queries are missing, or the model offers no feature point.
+        """
         role = torch.tensor([record['role'] for record in results])
         label = torch.tensor([record['label'] for record in results])
+        if (label < 0).any():
+            raise self._unlabelled(f'{int((label < 0).sum())} of {len(label)} sequences do not have')
         bank, queries = role == BANK, role == QUERY
         if not bank.any() or not queries.any():
             raise ConfigError(f'{type(self).__name__}: {int(bank.sum())} training and {int(queries.sum())} test '
@@ -74,6 +93,11 @@ class FeatureMetric(BaseMetric):
         if not metrics:
             raise ConfigError(f'{type(self).__name__}: the model offers none of the feature points {list(self.points)}')
         return metrics
+
+    def _unlabelled(self, who: str) -> DataError:
+        return DataError(
+            f'{type(self).__name__} needs the class of every sequence, {who} a `label`; add `label` to the data and '
+            'convert it again, or pretrain without evaluation: val_dataloader=None val_cfg=None val_evaluator=None')
 
     def score(self, split: FeatureSplit) -> dict[str, float]:
         """Accuracies in percent by name."""

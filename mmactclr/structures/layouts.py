@@ -70,8 +70,10 @@ class Layout:
         for key in ('shoulders', 'hips'):
             fix(key, _pair(self, key, getattr(self, key)))
         fix('origin', tuple(_index(self, 'origin', j) for j in self.origin) or (self.centre,))
-        fix('parts', {str(part): tuple(_index(self, f'parts.{part}', j) for j in members)
-                      for part, members in self.parts.items()})
+        parts = {str(part): tuple(_index(self, f'parts.{part}', j) for j in members)
+                 for part, members in self.parts.items()}
+        # a dumped config comes back with its keys sorted
+        fix('parts', {part: parts[part] for part in (*PART_NAMES, *parts) if part in parts})
         fix('bones', tuple(sorted(self.bones)))
         if _tree(self.name, self.joints, self.bones, self.centre) != self.bones:
             raise ConfigError(f"layout '{self.name}': bones are (child, parent) pairs that point "
@@ -82,8 +84,8 @@ class Layout:
 
     def _check_parts(self) -> None:
         if tuple(self.parts) != PART_NAMES:
-            raise ConfigError(f"layout '{self.name}': parts are {', '.join(PART_NAMES)}, in this "
-                              f'order; found {", ".join(self.parts) or "none"}')
+            raise ConfigError(f"layout '{self.name}': parts are {', '.join(PART_NAMES)}; "
+                              f'found {", ".join(self.parts) or "none"}')
         members = [joint for part in self.parts.values() for joint in part]
         wrong = [self.joints[j] for j in range(self.num_joints) if members.count(j) != 1]
         if wrong:

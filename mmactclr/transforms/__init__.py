@@ -12,7 +12,6 @@ from .spatial import (
     RandomFlip,
     RandomRotation,
     RandomShear,
-    RandomYaw,
 )
 from .streams import STREAMS, ToStream, from_bone, to_bone, to_motion, to_stream
 from .temporal import GaussianBlur, RandomTemporalCrop, RandomWindow, TemporalFlip, TimeInterpolate
@@ -20,7 +19,7 @@ from .temporal import GaussianBlur, RandomTemporalCrop, RandomWindow, TemporalFl
 __all__ = [
     'STREAMS', 'AlignShoulders', 'AxisMask', 'BoneJitter', 'BoneRescale', 'Centre', 'GaussianBlur',
     'GaussianNoise', 'PostureJitter', 'RandomFlip', 'RandomRotation', 'RandomShear',
-    'RandomTemporalCrop', 'RandomWindow', 'RandomYaw', 'ResizeFrames', 'SampleRandom',
+    'RandomTemporalCrop', 'RandomWindow', 'ResizeFrames', 'SampleRandom',
     'SkeletonAdaIN', 'SkeletonMix', 'SkeletonTransform', 'TemporalFlip', 'TimeInterpolate',
     'ToStream', 'build_transforms', 'default_preparation', 'from_bone', 'prepare', 'random_partner',
     'run_transforms', 'to_bone', 'to_motion', 'to_stream',

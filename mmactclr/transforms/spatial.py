@@ -122,27 +122,6 @@ class RandomRotation(SkeletonTransform):
 
 
 @TRANSFORMS.register_module()
-class RandomYaw(SkeletonTransform):
-    """Turn about the vertical axis y, as if the camera stood elsewhere; flat data stay.
-
-    Args:
-        max_degrees: The angle is U(-max_degrees, max_degrees).
-    """
-
-    def __init__(self, max_degrees: float = 30.) -> None:
-        self.max_degrees = max_degrees
-
-    def apply(self, keypoint: Tensor, results: dict[str, Any]) -> Tensor:
-        """Turn every sample."""
-        if keypoint.shape[-1] == 2:
-            return keypoint
-        angles = torch.zeros(len(keypoint), 3)
-        angles[:, 1] = self.random(results).uniform(
-            low=-self.max_degrees, high=self.max_degrees).deg2rad()
-        return linear_map(keypoint, rotation_matrix(angles), results['layout'].centre)
-
-
-@TRANSFORMS.register_module()
 class GaussianNoise(SkeletonTransform):
     """Add independent normal noise to every coordinate.
 

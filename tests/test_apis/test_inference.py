@@ -61,6 +61,22 @@ def test_a_checkpoint_without_part_of_the_model(cfg, model, tmp_path, change):
         init_model(cfg, tmp_path / 'a.pth')
 
 
+@pytest.mark.parametrize('config', ['actclr_joint_ntu60_xsub', 'actclr_3s_ntu60_xsub'])
+def test_a_checkpoint_of_the_online_encoder_alone(tiny_config, tiny_archive, tmp_path, config, monkeypatch):
+    cfg = tiny_config(tiny_archive, config)
+    torch.manual_seed(5)
+    state = init_model(cfg).state_dict()
+    torch.save({'state_dict': {k: v for k, v in state.items() if '_k.' not in k}}, tmp_path / 'a.pth')
+    torch.manual_seed(6)
+    said = []
+    monkeypatch.setattr('mmactclr.apis.inference.print_log', lambda text, **_: said.append(text))
+    loaded = init_model(cfg, tmp_path / 'a.pth')
+    assert len(said) == len(loaded.branches()) and all('copied from the online encoder' in text for text in said)
+    loaded = loaded.state_dict()
+    assert all(torch.equal(value, state[name.replace('_k.', '.')]) for name, value in loaded.items() if '_k.' in name)
+    assert all(torch.equal(value, state[name]) for name, value in loaded.items())
+
+
 def test_a_checkpoint_of_another_layout(tiny_config, tiny_archive, checkpoint):
     other = tiny_config(tiny_archive, layout='ntu25')
     with pytest.raises(ConfigError, match='does not fit'):

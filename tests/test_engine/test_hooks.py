@@ -106,6 +106,28 @@ def test_momentum_moves_parameters_only_and_only_when_the_optimiser_stepped(buil
         )
 
 
+def test_the_key_encoder_waits_where_a_loss_scaler_leaves_the_step_out(build):
+    """A real scaler, one step whose gradients are infinite between two that are not."""
+    model = build('moco_joint_ntu60_xsub')
+    weight, key = model.projector.layers[0].weight, model.projector_k.layers[0].weight
+    optimizer, scaler = torch.optim.SGD([weight], 0.1), torch.amp.GradScaler('cpu', init_scale=4.0)
+    wrapper = SimpleNamespace(should_update=lambda: True, loss_scaler=scaler)
+    runner, hook = SimpleNamespace(model=model, optim_wrapper=wrapper), MomentumUpdateHook(0.5)
+    hook.before_train(runner)
+    moved = []
+    for factor in (1.0, float('inf'), 1.0):
+        before = weight.detach().clone(), key.detach().clone()
+        optimizer.zero_grad()
+        scaler.scale((weight * factor).sum()).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        model.momentum_due = True
+        hook.after_train_iter(runner, 0)
+        assert not model.momentum_due
+        moved.append([not torch.equal(a, b) for a, b in zip(before, (weight, key), strict=True)])
+    assert moved == [[True, True], [False, False], [True, True]]
+
+
 @pytest.mark.parametrize('momentum', [-0.1, 1.01])
 def test_momentum_outside_its_range_is_refused(momentum):
     with pytest.raises(ConfigError, match='momentum'):
@@ -118,6 +140,31 @@ def test_progress_reaches_every_branch_and_preprocessor(build):
     TrainingProgressHook().before_train_iter(runner, 0)
     for module in [model, model.data_preprocessor, *model.branches().values()]:
         assert (module.seed, module.epoch, module.iteration, module.rank) == (5, 7, 11, 0)
+
+
+def run_of(model, epochs: int) -> SimpleNamespace:
+    return SimpleNamespace(model=model, max_epochs=epochs, train_loop=SimpleNamespace())
+
+
+@pytest.mark.parametrize(
+    'config, field',
+    [('actclr_joint_ntu60_xsub', 'model'), ('actclr_3s_ntu60_xsub', 'model.branch')],
+)
+def test_stages_fill_the_run(build, config, field):
+    hook, model = TrainingProgressHook(), build(config)
+    hook.before_train(run_of(model, 2))
+    for epochs in (1, 3):
+        says = rf'{field}\.stage_epochs is \(1, 1\), 2 epochs.* runs {epochs} .*stage_epochs={epochs},0'
+        with pytest.raises(ConfigError, match=says):
+            hook.before_train(run_of(model, epochs))
+    hook.before_train(run_of(build(config, **{f'{field}.stage_epochs': (3, 0)}), 3))
+    hook.before_train(run_of(build('moco_joint_ntu60_xsub'), 7))
+
+
+@pytest.mark.parametrize('stages', [(3,), (1, -1), (1, 1, 1)])
+def test_stages_are_two_numbers(build, stages):
+    with pytest.raises(ConfigError, match='stage_epochs is .* expected two numbers'):
+        build(**{'model.stage_epochs': stages})
 
 
 def test_hooks_of_methods_refuse_other_models():
@@ -179,6 +226,22 @@ def test_actionlet_statistics_warn_when_the_mask_is_degenerate(caplog, mean, sha
             )
         hook.after_train_epoch(runner)
     assert f'bone.mask_mean {mean:.3f}' in caplog.text and 'epoch 5' in caplog.text
+    assert any(record.levelno == logging.WARNING for record in caplog.records) == warns
+
+
+@pytest.mark.parametrize(
+    'values, mean, warns',
+    [((0.2, float('nan'), 0.4), '0.300', False), ((float('nan'),), 'nan', True)],
+)
+def test_actionlet_statistics_leave_out_what_is_not_finite(caplog, values, mean, warns):
+    hook = ActionletStatsHook()
+    runner = SimpleNamespace(logger=logging.getLogger('actionlet-stats'), epoch=0)
+    with caplog.at_level(logging.INFO, logger='actionlet-stats'):
+        hook.before_train_epoch(runner)
+        for value in values:
+            hook.after_train_iter(runner, 0, outputs={'mask_mean': torch.tensor(value)})
+        hook.after_train_epoch(runner)
+    assert f'mask_mean {mean}' in caplog.text
     assert any(record.levelno == logging.WARNING for record in caplog.records) == warns
 
 
@@ -361,3 +424,13 @@ def test_metrics_file_keeps_validation_and_test_apart(tmp_path):
     )
     assert content['test']['protocol'] == [{'evaluator': 'KNN', 'k': [20]}]
     assert [p.name for p in tmp_path.iterdir()] == ['metrics.json']
+
+
+def test_a_run_that_starts_anew_forgets_the_numbers_of_an_older_one(tmp_path):
+    file, hook = tmp_path / 'metrics.json', MetricsFileHook()
+    hook.before_train(SimpleNamespace(work_dir=tmp_path, iter=0))
+    file.write_text('{"test": {}}')
+    hook.before_train(SimpleNamespace(work_dir=tmp_path, iter=3))
+    assert file.exists()
+    hook.before_train(SimpleNamespace(work_dir=tmp_path, iter=0))
+    assert not file.exists()

@@ -65,6 +65,7 @@ def train(tiny_archive, tiny_config, tmp_path_factory):
     def fresh_run(config, amp, without=None, **more):
         cfg = tiny_config(tiny_archive, config, split='xsub', **more)
         cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook['type'] != without]
+        cfg.default_hooks = {name: hook for name, hook in cfg.default_hooks.items() if hook['type'] != without}
         cfg.custom_hooks.append(dict(type='StepRecorder'))
         runner = run_training(cfg, tmp_path_factory.mktemp('run'), amp=amp)
         return runner, next(hook.steps for hook in runner.hooks if isinstance(hook, StepRecorder))
@@ -261,10 +262,12 @@ def test_bf16_losses_stay_close_to_fp32(train):
         ('MomentumUpdateHook', THREE),
         ('StaticAnchorHook', ACTCLR),
         ('StaticAnchorHook', THREE),
+        ('TrainingProgressHook', MOCO),
+        ('TrainingProgressHook', THREE),
     ],
 )
 def test_a_forgotten_hook_is_named(train, config, hook):
-    with pytest.raises(ConfigError, match=f'{hook} is missing from custom_hooks.*add dict'):
+    with pytest.raises(ConfigError, match=f'{hook} is missing from (custom|default)_hooks.*add .*dict.*{hook}'):
         train(config, without=hook)
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mmactclr.errors import ConfigError
+from mmactclr.errors import ConfigError, DataError
 from mmactclr.evaluation import KNNEvaluator, knn_predict
 
 
@@ -124,3 +124,17 @@ def test_a_feature_point_that_no_model_offers_is_named(points):
 def test_numbers_of_neighbours_are_checked(k):
     with pytest.raises(ConfigError, match='k is'):
         KNNEvaluator(k=k)
+
+
+def test_data_without_labels_are_refused_before_anything_runs():
+    evaluator = KNNEvaluator()
+    with pytest.raises(DataError, match='no sequence has a `label`.*val_dataloader=None val_cfg=None'):
+        evaluator.dataset_meta = dict(classes=(), split='xsub')
+    evaluator.dataset_meta = dict(classes=('wave',))
+    assert evaluator.dataset_meta == dict(classes=('wave',))
+
+
+def test_a_sequence_without_a_label_is_refused():
+    records = [dict(role=i % 2, label=label, features={}) for i, label in enumerate((0, 0, -1))]
+    with pytest.raises(DataError, match='1 of 3 sequences do not have a `label`'):
+        KNNEvaluator().compute_metrics(records)

@@ -271,6 +271,16 @@ def test_a_sequence_of_nobody_gives_finite_features(make):
     assert torch.isfinite(loss)
 
 
+@pytest.mark.parametrize('skip_absent', [True, False])
+def test_a_batch_of_nobody_has_a_finite_loss_and_no_actionlet(make, skip_absent):
+    model, batch = make(ACTCLR, skip_absent=skip_absent), make_batch()
+    batch['inputs'], batch['mask'] = torch.zeros_like(batch['inputs']), torch.zeros_like(batch['mask'])
+    views = model.data_preprocessor(batch, True, views=model.view_names())
+    ((_, loss),) = model.loss_terms(views['inputs'], views['masks'])
+    assert torch.isfinite(loss) and 'mi_bound' in model.log_scalars
+    assert all(torch.isfinite(value) for value in model.log_scalars.values())
+
+
 @pytest.mark.parametrize('epoch', [0, 1])
 def test_each_branch_of_three_streams_is_a_run_of_its_own(tiny_options, epoch):
     """Same initial weights and, step by step, same losses as single-stream runs of that seed."""

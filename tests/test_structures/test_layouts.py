@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 
 from mmactclr.errors import ConfigError
 from mmactclr.structures import Layout, get_layout, list_layouts, register_layout
@@ -113,6 +114,15 @@ def test_round_trips(layout):
     assert get_layout(through_json) == layout and get_layout(layout) is layout
     assert copy.deepcopy(layout) == layout and pickle.loads(pickle.dumps(layout)) == layout
     assert hash(copy.deepcopy(layout)) == hash(layout)
+
+
+def test_a_layout_comes_back_from_a_dumped_config(layout, tmp_path):
+    """mmengine sorts the keys of what it dumps."""
+    Config(dict(layout=layout.to_dict())).dump(tmp_path / 'dumped.py')
+    dumped = Config.fromfile(tmp_path / 'dumped.py').layout
+    assert list(dumped.parts) == sorted(PART_NAMES)
+    again = get_layout(dumped)
+    assert again == layout and again.part_names == PART_NAMES and again.part_of == layout.part_of
 
 
 @pytest.mark.parametrize('file', FILES)

@@ -169,6 +169,7 @@ def test_an_empty_test_part(refused, config_file, archive, checkpoint, tmp_path)
             ["'STGCM' is not registered", 'STGCN', 'custom_imports', 'PYTHONPATH'],
         ),
         (['model.backbone.chanels=3'], ['STGCN', "'chanels'", 'docstring']),
+        (['model.memory.dim=8'], ['memory.dim is 8', 'keys of 4', 'same number']),
         (['model.backbone.strided_units=[7]'], [r'strided_units \[7\]', '1 to 3']),
         (
             ['train_dataloader.batch_size=19'],
@@ -180,6 +181,11 @@ def test_an_empty_test_part(refused, config_file, archive, checkpoint, tmp_path)
             ["'SDG' is not registered", 'SGD', 'custom_imports'],
         ),
         (['custom_hooks.0.type=MemoryBank'], ["'MemoryBank' is not registered", 'MemoryBankHook']),
+        (
+            ['train_cfg.max_epochs=5'],
+            [r'model\.stage_epochs is \(1, 1\), 2 epochs', 'runs 5', 'train_cfg.max_epochs'],
+        ),
+        (['train_cfg.max_epochs=0'], ['train_cfg.max_epochs is 0', 'expected 1 or more']),
         (['model.stage_epochs.first=1'], ['cfg-options', 'stage_epochs']),
         (['load_from=old.pth'], [r"'old\.pth' does not exist"]),
     ],
@@ -287,6 +293,32 @@ def test_a_file_that_is_no_checkpoint(with_checkpoint, checkpoint, tmp_path, kin
 def test_a_checkpoint_of_another_architecture(with_checkpoint, checkpoint, more, says):
     with_checkpoint(
         checkpoint, [r"epoch_2\.pth' does not fit", 'the config it was trained with', *says], **more
+    )
+
+
+def test_evaluation_without_labels(refused, tiny_config, archive, tmp_path):
+    rewrite_index(archive, label=np.full(27, -1))
+    meta = json.loads((archive / 'meta.json').read_text())
+    (archive / 'meta.json').write_text(json.dumps({**meta, 'classes': []}))
+    tiny_config(archive).dump(tmp_path / 'validated.py')
+    refused(
+        'train',
+        tmp_path / 'validated.py',
+        '--work-dir',
+        tmp_path / 'out',
+        says=['no sequence has a `label`', 'val_dataloader=None val_cfg=None val_evaluator=None'],
+    )
+    assert not list((tmp_path / 'out').glob('*.pth'))
+
+
+def test_fp16_evaluation_is_no_option(refused, config_file, checkpoint, tmp_path):
+    refused(
+        'test',
+        config_file(**{'test_cfg.fp16': True}),
+        checkpoint,
+        '--work-dir',
+        tmp_path / 'out',
+        says=['RepresentationTestLoop', "'fp16'"],
     )
 
 

@@ -14,7 +14,6 @@ from mmactclr.transforms import (
     RandomFlip,
     RandomRotation,
     RandomShear,
-    RandomYaw,
     to_bone,
 )
 
@@ -31,7 +30,7 @@ def recover_matrices(before, after, centre):
     return np.stack(matrices)
 
 
-@pytest.mark.parametrize('transform', [RandomShear(), RandomRotation(), RandomYaw()])
+@pytest.mark.parametrize('transform', [RandomShear(), RandomRotation()])
 def test_linear_maps_leave_the_centre_joint(transform, make_batch):
     batch = make_batch()
     centre = batch['layout'].centre
@@ -90,17 +89,6 @@ def test_flat_data_turn_in_their_plane(make_batch):
                                atol=1e-4)
     angle = np.degrees(np.arctan2(matrix[:, 0, 1], matrix[:, 0, 0]))
     assert angle.min() > -0.05 and 20 < angle.max() < 30.05
-    assert torch.equal(RandomYaw()(batch)['keypoint'], batch['keypoint'])
-
-
-def test_yaw_turns_about_the_vertical_both_ways(make_batch):
-    batch = make_batch(n=100, t=2)
-    out = RandomYaw(max_degrees=40.)(batch)['keypoint']
-    torch.testing.assert_close(out[..., 1], batch['keypoint'][..., 1])
-    matrix = recover_matrices(batch['keypoint'], out, batch['layout'].centre)
-    angle = Rotation.from_matrix(matrix.transpose(0, 2, 1)).as_rotvec(degrees=True)
-    assert np.abs(angle[:, [0, 2]]).max() < 0.05
-    assert -40.05 < angle[:, 1].min() < -30 and 30 < angle[:, 1].max() < 40.05
 
 
 def test_flip_exchanges_left_and_right_and_does_not_mirror(make_batch):

@@ -1,5 +1,6 @@
 """Watches the actionlet for the ways it can degenerate without an error."""
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -20,27 +21,29 @@ class ActionletStatsHook(Hook):
     def __init__(self, low: float = 0.02, high: float = 0.98) -> None:
         self.low, self.high = low, high
         self._sums: dict[str, float] = defaultdict(float)
-        self._steps = 0
+        self._counts: Counter[str] = Counter()
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Start counting anew."""
         self._sums.clear()
-        self._steps = 0
+        self._counts.clear()
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: Any = None) -> None:
-        """Add the statistics that the step left in its outputs."""
-        masks = {name: value for name, value in (outputs or {}).items()
-                 if name.endswith(('mask_mean', 'mask_share'))}
-        for name, value in masks.items():
-            self._sums[name] += float(value)
-        self._steps += bool(masks)
+        """Add the statistics that the step left in its outputs; one step that failed does not hide the others."""
+        for name, value in (outputs or {}).items():
+            if name.endswith(('mask_mean', 'mask_share')):
+                number = float(value)
+                finite = math.isfinite(number)
+                self._sums[name] += number if finite else 0.0
+                self._counts[name] += finite
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Log the means; warn if one leaves the range."""
-        if not self._steps:
+        if not self._sums:
             return
-        means = {name: total / self._steps for name, total in self._sums.items()}
+        means = {name: total / self._counts[name] if self._counts[name] else math.nan
+                 for name, total in self._sums.items()}
         text = ', '.join(f'{name} {value:.3f}' for name, value in means.items())
         runner.logger.info(f'actionlet, epoch {runner.epoch + 1}: {text}')
         for name, value in means.items():

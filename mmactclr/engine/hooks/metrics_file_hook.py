@@ -23,7 +23,7 @@ class MetricsFileHook(Hook):
     """Writes ``metrics.json`` into the work dir after every validation and test.
 
     The file holds the newest numbers of each, the epoch they belong to, the seed, the data and
-    the protocol of every evaluator.
+    the protocol of every evaluator. A training run that starts anew removes that of an older run.
     """
 
     priority = 'VERY_LOW'
@@ -34,6 +34,12 @@ class MetricsFileHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Remember the epoch that a tested checkpoint comes from."""
         self._loaded_epoch = checkpoint.get('meta', {}).get('epoch')
+
+    @master_only
+    def before_train(self, runner: Runner) -> None:
+        """Forget the numbers of an older run in the same folder, unless this one goes on from it."""
+        if runner.iter == 0:
+            (Path(runner.work_dir) / 'metrics.json').unlink(missing_ok=True)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Write the newest validation."""

@@ -46,11 +46,5 @@ class StaticAnchorHook(Hook):
             return
         anchor = mean_motion(runner.train_dataloader.dataset)
         for branch in waiting:
-            if branch.anchor.shape != anchor.shape:
-                raise ConfigError(
-                    f'the static anchor has shape {tuple(branch.anchor.shape)} (M, T, V, C), the training data '
-                    f'{tuple(anchor.shape)}; set max_persons, num_frames and layout at '
-                    'the top of the config, in_channels of the backbone to C')
-            branch.anchor.copy_(anchor)
-            branch.anchor_ready.fill_(True)
+            branch.set_anchor(anchor)
         runner.logger.info(f'static anchor: mean of {len(runner.train_dataloader.dataset)} training sequences')

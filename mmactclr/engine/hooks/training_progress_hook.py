@@ -5,6 +5,7 @@ from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmactclr.errors import ConfigError
 from mmactclr.registry import HOOKS
 
 from .method import get_method
@@ -19,6 +20,23 @@ class TrainingProgressHook(Hook):
     """
 
     priority = 'VERY_HIGH'
+
+    def before_train(self, runner: Runner) -> None:
+        """Check that the stages of a method with stages fill the run.
+
+        Raises:
+            ConfigError: If they do not add up to the epochs of the training loop.
+        """
+        method = get_method(runner, 'TrainingProgressHook')
+        for branch in method.branches().values():
+            stages = getattr(branch, 'stage_epochs', None)
+            if stages is None or sum(stages) == runner.max_epochs:
+                continue
+            field = 'model.stage_epochs' if branch is method else 'model.branch.stage_epochs'
+            raise ConfigError(
+                f'{field} is {stages}, {sum(stages)} epochs in all, but {type(runner.train_loop).__name__} runs '
+                f'{runner.max_epochs} (train_cfg.max_epochs); set {field} and train_cfg.max_epochs so that they agree. '
+                f'Stage one alone is {field}={runner.max_epochs},0')
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Pass the numbers on."""

@@ -24,13 +24,12 @@ class RepresentationTestLoop(TestLoop):
         baselines: ``{name: dict(model=..., preparation=...)}``. ``model`` is a config, or ``'untrained'``
             for the run's own model with fresh weights; ``preparation`` replaces the preparation of
             the data for this baseline alone.
-        kwargs: Arguments of :class:`mmengine.runner.TestLoop`.
     """
 
     def __init__(self, runner: Runner, dataloader: DataLoader | dict, evaluator: Any,
-                 baselines: Mapping[str, Mapping[str, Any]] | None = None, **kwargs: Any) -> None:
+                 baselines: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         loader_cfg = deepcopy(dataloader) if isinstance(dataloader, Mapping) else None
-        super().__init__(runner, dataloader, evaluator, **kwargs)
+        super().__init__(runner, dataloader, evaluator)
         self.loader_cfg = loader_cfg
         self.baselines = dict(baselines or {})
         unknown = {key for baseline in self.baselines.values() for key in baseline} - {'model', 'preparation'}

@@ -26,10 +26,14 @@ class ActCLR(MoCo):
     Args:
         actionlet_head: Config of the :class:`ActionletHead`.
         mining_loss: Config of the :class:`SimilarityMiningLoss` of stage two.
-        stage_epochs: Epochs of stage one and of stage two; ``(0, n)`` starts in stage two.
+        stage_epochs: Epochs of stage one and of stage two, together those of the run; ``(0, n)`` is stage two alone,
+            ``(n, 0)`` stage one.
         max_persons: Persons M of the static anchor, as the dataset prepares them.
         num_frames: Frames T of the static anchor, as the dataset prepares them.
         kwargs: Arguments of :class:`MoCo`.
+
+    Raises:
+        ConfigError: If ``stage_epochs`` is no pair of numbers from 0 up.
 
     Attributes:
         anchor: (M, T, V, C) mean motion of the training set, filled by ``StaticAnchorHook``.
@@ -42,6 +46,9 @@ class ActCLR(MoCo):
         self.actionlet_head = MODELS.build({'layout': self.layout, **actionlet_head})
         self.mining_loss = MODELS.build(dict(mining_loss))
         self.stage_epochs = tuple(stage_epochs)
+        if len(self.stage_epochs) != 2 or min(self.stage_epochs) < 0:
+            raise ConfigError(f'ActCLR: stage_epochs is {self.stage_epochs}, expected two numbers from 0 up: the '
+                              'epochs of stage one and of stage two')
         channels = getattr(self.backbone, 'in_channels', 3)
         self.register_buffer(
             'anchor', torch.zeros(max_persons, num_frames, self.layout.num_joints, channels))
@@ -105,9 +112,25 @@ class ActCLR(MoCo):
             actionlet = self.actionlet_head(feature_map, rows, self.projector, z_anchor)
         region = self.actionlet_head.region(actionlet, act.shape[2])
         present = region[rows.present]
-        scalars = {'mask_mean': present.mean(), 'mask_share': (present > 0.5).float().mean()}
+        # nobody in the whole batch: no mask, so no numbers about it
+        scalars = {'mask_mean': present.mean(), 'mask_share': (present > 0.5).float().mean()} if len(present) else {}
         region = rows.unfold(region)[..., None]
         return region * act + (1 - region) * non, masks['act'] | masks['non'], scalars
+
+    @torch.no_grad()
+    def set_anchor(self, anchor: Tensor) -> None:
+        """Take (M, T, V, C) joints as the static anchor.
+
+        Raises:
+            ConfigError: If they have another shape than the model was built for.
+        """
+        if self.anchor.shape != anchor.shape:
+            raise ConfigError(
+                f'the static anchor has shape {tuple(self.anchor.shape)} (M, T, V, C), the training data '
+                f'{tuple(anchor.shape)}; set max_persons, num_frames and layout at the top of the config, '
+                'in_channels of the backbone to C')
+        self.anchor.copy_(anchor)
+        self.anchor_ready.fill_(True)
 
     @torch.no_grad()
     def anchor_projection(self) -> Tensor:

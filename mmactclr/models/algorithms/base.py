@@ -78,20 +78,28 @@ class BaseAlgorithm(BaseModel):
         """One optimisation step: the backward pass of each loss term runs as soon as it is computed."""
         with optim_wrapper.optim_context(self):
             self._adopt_precision()
-        batch = self.data_preprocessor(data, True, views=self.view_names())
-        logs: dict[str, Tensor] = {}
-        for name, loss in self.loss_terms(batch['inputs'], batch['masks']):
-            if logs:
+        views = self.training_views(data)
+        losses: dict[str, Tensor] = {}
+        for name, loss in self.loss_terms(views['inputs'], views['masks']):
+            if losses and hasattr(optim_wrapper, '_inner_count'):
                 # the wrapper counts backward passes to know when gradients are complete: one step, one count
                 optim_wrapper._inner_count -= 1
-            logs[name] = loss.detach()
+            losses[name] = loss.detach()
             optim_wrapper.backward(optim_wrapper.scale_loss(loss))
         if optim_wrapper.should_update():
             optim_wrapper.step()
             optim_wrapper.zero_grad()
-        # features are extracted as the caller's autocast says, not as the last step did
+        return self.step_outputs(losses)
+
+    def training_views(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Augment a batch of the loader: ``inputs`` ``{stream: {view: tensor}}`` and ``masks`` by view."""
+        return self.data_preprocessor(data, True, views=self.view_names())
+
+    def step_outputs(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What a training step returns: the total, every term, and the scalars of the branches."""
+        # features are extracted as the caller's autocast says, not as the step did
         self._adopt_precision()
-        return {'loss': sum(logs.values()), **logs, **self._step_scalars()}
+        return {'loss': sum(losses.values()), **losses, **self._step_scalars()}
 
     def forward(self, inputs: Any, mask: Tensor | None = None, masks: Views | None = None,
                 mode: str = 'tensor', **meta: Tensor) -> Any:
@@ -117,7 +125,8 @@ class BaseAlgorithm(BaseModel):
         features = {point: value.float().cpu() for point, value in features.items()}
         columns = {name: value.tolist() for name, value in meta.items() if torch.is_tensor(value)}
         return [SkeletonDataSample(
-            features={point: value[i] for point, value in features.items()},
+            # copies: processes that exchange results would send the whole batch along with each view of it
+            features={point: value[i].clone() for point, value in features.items()},
             **{name: column[i] for name, column in columns.items()}) for i in range(len(inputs))]
 
     def _adopt_precision(self) -> None:

@@ -3,7 +3,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from mmactclr.registry import MODELS
@@ -23,7 +22,6 @@ class FeatureBaseline(BaseAlgorithm):
 
     def __init__(self, backbone: Mapping[str, Any]) -> None:
         super().__init__()
-        self.data_preprocessor = BaseDataPreprocessor()
         self.backbone = MODELS.build(dict(backbone))
 
     @torch.no_grad()

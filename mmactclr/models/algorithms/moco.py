@@ -23,7 +23,8 @@ class MoCo(BaseAlgorithm):
     """Two weak views, a momentum encoder, a memory and InfoNCE (section 2 of the method).
 
     The memory is filled by ``MemoryBankHook`` and the key encoder follows through
-    ``MomentumUpdateHook``; a config without them is refused at the second step.
+    ``MomentumUpdateHook``, seed and epoch come from ``TrainingProgressHook``; a config without one of them is
+    refused at the second step.
 
     Args:
         layout: Joint layout of the data.
@@ -34,9 +35,13 @@ class MoCo(BaseAlgorithm):
         stream: ``joint``, ``motion`` or ``bone``.
         skip_absent: Leave absent persons out of the encoder instead of averaging their zeros in.
 
+    Raises:
+        ConfigError: If keys of the projector do not fit into the memory.
+
     Attributes:
         pending_keys: (N, D) keys of the last step that wait for the memory.
         momentum_due: Whether a step was taken that the key encoder has not followed yet.
+        last_iteration: Iteration of the last step, None before the first.
     """
 
     def __init__(self, layout: str | Mapping[str, Any] | Layout, backbone: Mapping[str, Any],
@@ -53,9 +58,14 @@ class MoCo(BaseAlgorithm):
         self.backbone_k = deepcopy(self.backbone).requires_grad_(False)
         self.projector_k = deepcopy(self.projector).requires_grad_(False)
         self.memory = MemoryBank(**memory)
+        width = getattr(self.projector, 'out_channels', self.memory.dim)
+        if width != self.memory.dim:
+            raise ConfigError(f'{type(self).__name__}: memory.dim is {self.memory.dim}, the projector gives keys of '
+                              f'{width} (projector.out_channels); set both to the same number')
         self.contrastive_loss = MODELS.build(dict(loss))
         self.pending_keys: Tensor | None = None
         self.momentum_due = False
+        self.last_iteration: int | None = None
 
     def init_weights(self) -> None:
         """Initialise from (seed, stream), whatever else was built before; the key encoder starts equal."""
@@ -114,6 +124,7 @@ class MoCo(BaseAlgorithm):
         """Keep the keys of this step until the hooks have stored them and moved the key encoder."""
         self.pending_keys = F.normalize(z_k.detach(), dim=1)
         self.momentum_due = True
+        self.last_iteration = self.iteration
 
     def check_hooks(self) -> None:
         """Refuse to go on if the state of the last step was never taken up."""
@@ -123,6 +134,11 @@ class MoCo(BaseAlgorithm):
         if self.momentum_due:
             raise ConfigError('MomentumUpdateHook is missing from custom_hooks: the key encoder did not follow the '
                               "last step; add dict(type='MomentumUpdateHook', momentum=0.999) to custom_hooks")
+        if self.iteration == self.last_iteration:
+            raise ConfigError(
+                f'TrainingProgressHook is missing from default_hooks: two steps in a row are iteration {self.iteration}'
+                ', so augmentation repeats itself and stage two never comes; add '
+                "training_progress=dict(type='TrainingProgressHook') to default_hooks")
 
     @torch.no_grad()
     def extract(self, keypoint: Tensor, mask: Tensor) -> dict[str, Tensor]:

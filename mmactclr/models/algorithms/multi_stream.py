@@ -47,11 +47,13 @@ class MultiStream(BaseAlgorithm):
         return next(iter(self.stream_branches.values())).view_names()
 
     def loss_terms(self, inputs: Mapping[str, Views], masks: Views) -> Iterator[tuple[str, Tensor]]:
-        """The terms of all branches, round by round: first terms of every stream, then second ones."""
-        rounds = zip(*(branch.loss_terms(inputs, masks) for branch in self.stream_branches.values()),
-                     strict=True)
-        for terms in rounds:
-            for stream, (name, loss) in zip(self.stream_branches, terms, strict=True):
+        """The terms of all branches, one branch after the other.
+
+        A branch computes nothing before the terms of those before it are taken: who runs the backward
+        pass of each term at once never holds the graphs of two branches.
+        """
+        for stream, branch in self.stream_branches.items():
+            for name, loss in branch.loss_terms(inputs, masks):
                 yield f'{stream}.{name}', loss
 
     @torch.no_grad()

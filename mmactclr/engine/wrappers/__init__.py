@@ -1,0 +1,4 @@
+"""Model wrappers."""
+from .distributed_method import DistributedMethod
+
+__all__ = ['DistributedMethod']

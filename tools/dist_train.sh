@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Pretrain with several processes on this machine.
+set -euo pipefail
+
+usage() {
+    cat <<'TEXT'
+usage: bash tools/dist_train.sh CONFIG GPUS [arguments of tools/train.py]
+
+Pretrains with GPUS processes on this machine, one on each GPU; where there is no GPU, as many processes on the CPU.
+Every process takes train_dataloader.batch_size sequences a step, so the batch is GPUS times as large.
+auto_scale_lr.enable=True scales the learning rate of the config with it.
+
+environment: PYTHON           interpreter, default python
+             OMP_NUM_THREADS  CPU threads of each process, default 1
+
+example: bash tools/dist_train.sh configs/actclr/actclr_3s_ntu60_xsub.py 8 --work-dir work_dirs/first \
+             --cfg-options train_dataloader.batch_size=16
+TEXT
+}
+
+fail() {
+    printf 'error: %s\n\n' "$1" >&2
+    usage >&2
+    exit 2
+}
+
+case "${1:-}" in
+    -h | --help)
+        usage
+        exit 0
+        ;;
+esac
+[ $# -ge 2 ] || fail "expected CONFIG and GPUS, found $# argument(s)"
+[[ $2 =~ ^[1-9][0-9]*$ ]] || fail "GPUS is '$2', expected the number of processes"
+config=$1 processes=$2
+shift 2
+
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+exec "${PYTHON:-python}" -m torch.distributed.run --standalone --nproc-per-node "$processes" \
+    "$(dirname "${BASH_SOURCE[0]}")/train.py" "$config" --launcher pytorch "$@"
