@@ -434,3 +434,12 @@ def test_a_run_that_starts_anew_forgets_the_numbers_of_an_older_one(tmp_path):
     assert file.exists()
     hook.before_train(SimpleNamespace(work_dir=tmp_path, iter=0))
     assert not file.exists()
+
+
+def test_numbers_of_a_stage_that_is_over_leave_the_log():
+    hub = SimpleNamespace(log_scalars={'train/loss': 1, 'train/loss_nce': 2, 'val/knn': 3})
+    runner, hook = SimpleNamespace(message_hub=hub), TrainingProgressHook()
+    hook.after_train_iter(runner, 0, outputs=dict(loss=1.0, loss_nce=1.0))
+    assert 'train/loss_nce' in hub.log_scalars
+    hook.after_train_iter(runner, 1, outputs=dict(loss=1.0, loss_mining=1.0))
+    assert hub.log_scalars == {'train/loss': 1, 'val/knn': 3}

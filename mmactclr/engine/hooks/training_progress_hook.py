@@ -16,10 +16,13 @@ class TrainingProgressHook(Hook):
     """Hands seed, epoch, iteration and rank to the method before every step.
 
     Stage, augmentation and dropout are functions of these numbers, so nothing has to be restored
-    after a resume.
+    after a resume. Numbers of a stage that is over leave the log.
     """
 
     priority = 'VERY_HIGH'
+
+    def __init__(self) -> None:
+        self._logged: set[str] = set()
 
     def before_train(self, runner: Runner) -> None:
         """Check that the stages of a method with stages fill the run.
@@ -42,3 +45,11 @@ class TrainingProgressHook(Hook):
         """Pass the numbers on."""
         get_method(runner, 'TrainingProgressHook').set_progress(
             runner.seed, runner.epoch, runner.iter, get_rank())
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                         outputs: Any = None) -> None:
+        """Forget numbers that this stage no longer gives; the log would repeat their last value for ever."""
+        names = set(outputs or ())
+        for name in self._logged - names:
+            runner.message_hub.log_scalars.pop(f'train/{name}', None)
+        self._logged = names

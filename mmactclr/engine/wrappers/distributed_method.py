@@ -1,4 +1,5 @@
 """One method on several processes, on GPUs or CPUs."""
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,8 @@ class DistributedMethod(MMDistributedDataParallel):
         # by default every step begins with rank 0's buffers, its anchor, memory and statistics, on all ranks;
         # set here because torch renamed the argument
         self.broadcast_buffers = False
+        # the few weights of 1x1 convolutions over channels-last maps; copying them costs nothing
+        warnings.filterwarnings('ignore', 'Grad strides do not match bucket view strides')
 
     def train_step(self, data: Mapping[str, Any], optim_wrapper: Any) -> dict[str, Tensor]:
         """One optimisation step on this process's share; returns losses and scalars of that share.
