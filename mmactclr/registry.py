@@ -50,7 +50,7 @@ FUNCTIONS = _child(MMENGINE_FUNCTIONS, 'mmactclr.datasets')
 CONVERTERS = Registry('converter', scope=SCOPE, locations=['mmactclr.datasets.converters'])
 
 MODELS = _child(MMENGINE_MODELS, 'mmactclr.models')
-MODEL_WRAPPERS = _child(MMENGINE_MODEL_WRAPPERS)
+MODEL_WRAPPERS = _child(MMENGINE_MODEL_WRAPPERS, 'mmactclr.engine')
 WEIGHT_INITIALIZERS = _child(MMENGINE_WEIGHT_INITIALIZERS)
 
 OPTIMIZERS = _child(MMENGINE_OPTIMIZERS)

@@ -33,6 +33,6 @@ esac
 config=$1 checkpoint=$2 processes=$3
 shift 3
 
-export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" MKL_NUM_THREADS="${MKL_NUM_THREADS:-1}"
 exec "${PYTHON:-python}" -m torch.distributed.run --standalone --nproc-per-node "$processes" \
     "$(dirname "${BASH_SOURCE[0]}")/test.py" "$config" "$checkpoint" --launcher pytorch "$@"

@@ -35,6 +35,6 @@ esac
 config=$1 processes=$2
 shift 2
 
-export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" MKL_NUM_THREADS="${MKL_NUM_THREADS:-1}"
 exec "${PYTHON:-python}" -m torch.distributed.run --standalone --nproc-per-node "$processes" \
     "$(dirname "${BASH_SOURCE[0]}")/train.py" "$config" --launcher pytorch "$@"

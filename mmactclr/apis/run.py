@@ -2,6 +2,7 @@
 import difflib
 import os
 import re
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -216,6 +217,8 @@ def _prepare_group(cfg: Config, launcher: str) -> None:
 def _leave_group() -> None:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+        # a thread of gloo frees the tensors of the last exchange, and aborts the process if Python ends before it did
+        time.sleep(0.5)
 
 
 __all__ = ['build_runner', 'explain_build_errors', 'run_test', 'run_training']
