@@ -135,7 +135,8 @@ def explain_build_errors(source: str | Path | None) -> Iterator[None]:
     except TypeError as error:
         frames = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
         # the call itself failed, not something that the component did
-        if 'build_from_cfg' not in frames or frames[-1] not in ('build_from_cfg', '__init__') \
+        if not {'build_from_cfg', 'build_dataloader'} & set(frames) \
+                or frames[-1] not in ('build_from_cfg', 'build_dataloader', '__init__') \
                 or not re.search(r'unexpected keyword argument|missing \d+ required', str(error)):
             raise
         raise ConfigError(f'{source or "config"}: {error}; see the arguments in its docstring') from error

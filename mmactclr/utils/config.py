@@ -1,4 +1,6 @@
 """Reading configs: one place for what data and model must agree on."""
+import difflib
+import inspect
 import json
 from collections.abc import Mapping
 from importlib import resources
@@ -6,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from mmactclr.errors import ConfigError
 
@@ -13,7 +16,21 @@ from mmactclr.errors import ConfigError
 SHARED_FIELDS = ('data_root', 'layout', 'split', 'num_frames', 'max_persons')
 # value of `layout` that means: whatever joints the archive has
 FROM_ARCHIVE = 'archive'
+# top-level entries that mmengine reads from the config without being arguments of its Runner
+_RUNNER_READS = ('auto_scale_lr', 'compile', 'custom_imports', 'find_unused_parameters', 'model_wrapper_cfg',
+                 'runner_type')
 _CONSUMERS = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'test_cfg', 'model')
+
+
+def _check_names(cfg: Config, options: Mapping[str, Any], path: Path) -> None:
+    """Refuse an override whose first name neither the config nor mmengine's Runner knows: it would do nothing."""
+    known = {*cfg.keys(), *inspect.signature(Runner.__init__).parameters, *_RUNNER_READS}
+    for option in options:
+        name = option.split('.')[0]
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3)
+            hint = f'did you mean {" or ".join(near)}?' if near else f'the config has {", ".join(sorted(cfg.keys()))}'
+            raise ConfigError(f'--cfg-options {option}: there is no {name!r} in {path}; {hint}')
 
 
 def share_fields(cfg: Config) -> Config:
@@ -103,6 +120,7 @@ def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> C
     except (SyntaxError, KeyError, TypeError, AttributeError, NameError, OSError) as error:
         raise ConfigError(f'{path}: the config could not be read: {type(error).__name__}: {error}') from error
     if options:
+        _check_names(cfg, options, path)
         try:
             cfg.merge_from_dict(dict(options))
         except (KeyError, TypeError, IndexError) as error:

@@ -187,6 +187,8 @@ def test_an_empty_test_part(refused, config_file, archive, checkpoint, tmp_path)
         ),
         (['train_cfg.max_epochs=0'], ['train_cfg.max_epochs is 0', 'expected 1 or more']),
         (['model.stage_epochs.first=1'], ['cfg-options', 'stage_epochs']),
+        (['data_rot=data/mine'], ['cfg-options', "'data_rot'", 'data_root']),
+        (['train_dataloader.batch_siz=2'], ['batch_siz', 'unexpected keyword']),
         (['load_from=old.pth'], [r"'old\.pth' does not exist"]),
     ],
     ids=lambda v: v[0] if '=' in v[0] else '',
