@@ -13,12 +13,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    from mmengine.config import DictAction
+    from mmactclr.utils.cli import OptionsAction
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file, or the name of one of the configs of this package')
     parser.add_argument('checkpoint', help='checkpoint of that config')
     parser.add_argument('--work-dir', help='folder for the log and metrics.json; default work_dirs/CONFIG')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='K=V', default={},
+    parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, metavar='K=V', default={},
                         help='override entries of the config, e.g. split=xview_clean')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
                         help='how the processes of a distributed run are started')

@@ -13,14 +13,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    from mmengine.config import DictAction
+    from mmactclr.utils.cli import OptionsAction
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file, or the name of one of the configs of this package')
     parser.add_argument('--work-dir', help='folder for logs, checkpoints and metrics.json; default work_dirs/CONFIG')
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CKPT',
                         help='go on from CKPT, or from the newest checkpoint of the work dir if CKPT is left out')
     parser.add_argument('--amp', action='store_true', help='run encoders in bf16 (CPU and GPU)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='K=V', default={},
+    parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, metavar='K=V', default={},
                         help='override entries of the config, e.g. data_root=data/mine train_dataloader.batch_size=64')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
                         help='how the processes of a distributed run are started')

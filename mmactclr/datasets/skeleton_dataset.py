@@ -55,6 +55,8 @@ class SkeletonDataset(Dataset):
                  layout: str | Mapping[str, Any] | Layout | None = None, num_frames: int = 50,
                  max_persons: int = 2, preparation: Sequence[Mapping[str, Any]] | None = None,
                  cache: bool = True, min_frames: int = 1) -> None:
+        if max_persons < 1:
+            raise ConfigError(f'SkeletonDataset: max_persons is {max_persons}, expected 1 or more')
         self.archive = SkeletonArchive.open(data_root)
         _check_layout(self.archive, layout)
         index, role = _choose(self.archive, split, subset)

@@ -1,9 +1,25 @@
 """What all command-line tools share."""
+import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+from mmengine.config import DictAction
 
 from mmactclr.errors import MMActCLRError
+
+
+class OptionsAction(DictAction):
+    """``--cfg-options K=V ...``; a word without ``=`` is refused by the parser instead of crashing it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
+                 option_string: str | None = None) -> None:
+        """Parse the words."""
+        for word in values:
+            if '=' not in word:
+                parser.error(f'{option_string} {word}: expected K=V, e.g. data_root=data/mine')
+        super().__call__(parser, namespace, values, option_string)
 
 
 @contextmanager

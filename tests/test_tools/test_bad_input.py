@@ -185,6 +185,7 @@ def test_an_empty_test_part(refused, config_file, archive, checkpoint, tmp_path)
             ['train_cfg.max_epochs=5'],
             [r'model\.stage_epochs is \(1, 1\), 2 epochs', 'runs 5', 'train_cfg.max_epochs'],
         ),
+        (['max_persons=0'], ['max_persons is 0', '1 or more']),
         (['train_cfg.max_epochs=0'], ['train_cfg.max_epochs is 0', 'expected 1 or more']),
         (['model.stage_epochs.first=1'], ['cfg-options', 'stage_epochs']),
         (['data_rot=data/mine'], ['cfg-options', "'data_rot'", 'data_root']),

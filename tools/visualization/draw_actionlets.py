@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    from mmengine.config import DictAction
+    from mmactclr.utils.cli import OptionsAction
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file, or the name of a config of this package')
@@ -23,7 +23,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='classes to show, a sequence of each; default 6')
     parser.add_argument('--split-part', choices=['train', 'test', 'both'], default='test',
                         help='part of the split to take the sequences from; default test')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='K=V', default={},
+    parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, metavar='K=V', default={},
                         help='override entries of the config, e.g. data_root=data/other')
     return parser.parse_args(argv)
 

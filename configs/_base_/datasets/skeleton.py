@@ -19,3 +19,5 @@ val_evaluator = [dict(type='KNNEvaluator', k=[20], points=['backbone'])]
 test_evaluator = [
     dict(type='KNNEvaluator', k=[1, 20], points=['backbone', 'projection']),
     dict(type='LinearEvaluator')]
+# only the loaders hold it: here it would keep the values of this file
+del dataset
