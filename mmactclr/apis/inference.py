@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmactclr.engine.checkpoint import check_fit, read_checkpoint, state_of
+from mmactclr.engine.checkpoints import check_fit, read_checkpoint, state_of
 from mmactclr.errors import ConfigError
 from mmactclr.models import BaseAlgorithm, MoCo
 from mmactclr.registry import MODELS

@@ -17,7 +17,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 import mmactclr.datasets  # noqa: F401
 import mmactclr.engine  # noqa: F401
 from mmactclr import registry
-from mmactclr.engine.checkpoint import read_checkpoint
+from mmactclr.engine.checkpoints import read_checkpoint
 from mmactclr.errors import ConfigError
 from mmactclr.registry import RUNNERS
 from mmactclr.utils import load_config

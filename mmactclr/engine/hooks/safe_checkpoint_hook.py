@@ -9,7 +9,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmactclr.engine.checkpoint import check_fit, state_of
+from mmactclr.engine.checkpoints import check_fit, state_of
 from mmactclr.registry import HOOKS
 from mmactclr.structures import Layout
 
