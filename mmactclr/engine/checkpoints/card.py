@@ -1,7 +1,7 @@
 """What a checkpoint says of itself: model, joints and preparation, so that inference needs no config.
 
-The card is plain data under ``checkpoint['meta']['mmactclr']``. Since a checkpoint may come from anywhere, building from
-a card is restricted to what is registered: mmengine would import and call any dotted path that a ``type`` names.
+The card is plain data under ``checkpoint['meta']['mmactclr']``. Since a checkpoint may come from anywhere, building
+from a card is restricted to what is registered: mmengine would import and call any dotted path that a ``type`` names.
 """
 import os
 from collections.abc import Mapping, Sequence
@@ -66,8 +66,8 @@ class ModelCard:
         wrong = [key for key, kind in kinds.items() if not isinstance(values.get(key), kind)]
         wrong += sorted(set(values) - set(kinds))
         if wrong:
-            raise DataError(f'checkpoint {source!r}: its model card is damaged ({", ".join(wrong)}); name the config it '
-                            'was trained with instead')
+            raise DataError(f'checkpoint {source!r}: its model card is damaged ({", ".join(wrong)}); name the config '
+                            'it was trained with instead')
         try:
             Layout.from_dict(values['layout'])
         except ConfigError as error:
@@ -115,8 +115,8 @@ def _check_type(name: Any, source: str, where: str) -> None:
         registry.import_from_location()
         if isinstance(name, str) and name.removeprefix(f'{SCOPE}.') in registry.module_dict:
             return
-    raise ConfigError(f'checkpoint {source!r}: {where}.type of its model card is {name!r}, which is not registered here; '
-                      'import the file that registers it first, or name the config it was trained with')
+    raise ConfigError(f'checkpoint {source!r}: {where}.type of its model card is {name!r}, which is not registered '
+                      'here; import the file that registers it first, or name the config it was trained with')
 
 
 def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], card: ModelCard) -> Path:
