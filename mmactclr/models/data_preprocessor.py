@@ -1,5 +1,6 @@
 """Turns prepared joints into the augmented views that a contrastive method asks for."""
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,6 +12,19 @@ from mmactclr.registry import MODELS
 from mmactclr.structures import Layout, get_layout
 from mmactclr.transforms import SampleRandom, build_transforms, random_partner, run_transforms, to_stream
 from mmactclr.utils import derive_seed
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What a view took from whom.
+
+    Attributes:
+        own: (N, M, T, V) share of the sequence's own content; 0 where the partner was pasted in.
+        partner: (N,) position in the batch of the sequence that the rest comes from.
+    """
+
+    own: Tensor
+    partner: Tensor
 
 
 @MODELS.register_module()
@@ -61,8 +75,8 @@ class ContrastivePreprocessor(BaseDataPreprocessor):
         """Tell where training stands; augmentation is a function of these numbers."""
         self.seed, self.epoch, self.iteration, self.rank = seed, epoch, iteration, rank
 
-    def forward(self, data: Mapping[str, Any], training: bool = False,
-                views: Sequence[str] = ()) -> dict[str, Any]:
+    def forward(self, data: Mapping[str, Any], training: bool = False, views: Sequence[str] = (),
+                stage_epoch: int | None = None) -> dict[str, Any]:
         """Move a batch to the device and, in training, augment it.
 
         Args:
@@ -70,10 +84,12 @@ class ContrastivePreprocessor(BaseDataPreprocessor):
                 ``index`` (N,), ``label`` (N,), ``role`` (N,).
             training: Whether views are wanted.
             views: Names of the wanted views, in training.
+            stage_epoch: Epoch since the start of the stage, for a :class:`Curriculum`; that of the run if None.
 
         Returns:
-            The batch on the device. In training ``inputs`` is ``{stream: {view: (N, M, T, V, C)}}``
-            and ``masks`` is ``{view: (N, M)}``.
+            The batch on the device. In training ``inputs`` is ``{stream: {view: (N, M, T, V, C)}}``,
+            ``masks`` is ``{view: (N, M)}`` and ``mixes`` has a :class:`Mix` for every view with a
+            :class:`SkeletonMix` in it.
 
         Raises:
             ConfigError: If the joints of the data do not match the layout, or a view is not defined.
@@ -90,20 +106,20 @@ class ContrastivePreprocessor(BaseDataPreprocessor):
         device = joints.device.type
         with torch.autocast(device, enabled=False), torch.no_grad():
             # the index as it came: reading it back from a GPU would wait for the step before
-            batch['inputs'], batch['masks'] = self._augment(joints.float(), batch['mask'],
-                                                           data['index'], views)
+            batch.update(self._augment(joints.float(), batch['mask'], data['index'], views,
+                                       self.epoch if stage_epoch is None else stage_epoch))
         return batch
 
-    def _augment(self, joints: Tensor, mask: Tensor, index: Tensor, names: Sequence[str]
-                 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, Tensor]]:
+    def _augment(self, joints: Tensor, mask: Tensor, index: Tensor, names: Sequence[str],
+                 stage_epoch: int) -> dict[str, Any]:
         missing = [name for name in names if name not in self._bases]
         if missing:
             raise ConfigError(f'the method asks for the views {missing}, the data preprocessor defines '
                               f'{sorted(self._bases)}; add them to data_preprocessor.views')
         generator = torch.Generator().manual_seed(
             derive_seed('partner', self.seed, self.iteration, self.rank))
-        common = dict(mask=mask, layout=self.layout, stream='joint',
-                      partner=random_partner(len(joints), generator).to(joints.device))
+        partner = random_partner(len(joints), generator).to(joints.device)
+        common = dict(mask=mask, layout=self.layout, stream='joint', partner=partner, stage_epoch=stage_epoch)
         index_list = index.tolist()
         augmented: dict[str, dict[str, Any]] = {}
 
@@ -116,7 +132,8 @@ class ContrastivePreprocessor(BaseDataPreprocessor):
             return augmented[name]
 
         inputs: dict[str, dict[str, Tensor]] = {stream: {} for stream in self.streams}
-        masks = {}
+        masks: dict[str, Tensor] = {}
+        mixes: dict[str, Mix] = {}
         for name in names:
             shared = joints_of(name)
             for stream in self.streams:
@@ -125,7 +142,11 @@ class ContrastivePreprocessor(BaseDataPreprocessor):
                     random=self._random(index_list, f'{name}/stream')))
                 inputs[stream][name] = results['keypoint']
                 masks[name] = results['mask']
-        return inputs, masks
+                if 'mix_mask' in results:
+                    # drawn alike in every stream; a person whom the partner lacks was left as it is
+                    there = results['mask'][partner][:, :, None, None]
+                    mixes[name] = Mix(torch.where(there, results['mix_mask'][:, None], 1.0), partner)
+        return dict(inputs=inputs, masks=masks, mixes=mixes)
 
     def _random(self, index: list[int], view: str) -> SampleRandom:
         return SampleRandom(self.seed, self.epoch, index, view)

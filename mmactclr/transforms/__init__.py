@@ -1,5 +1,6 @@
 """Transforms of batched skeleton motion: layout-driven, random per sample, on any device."""
 from .base import SkeletonTransform, build_transforms, run_transforms
+from .curriculum import Curriculum
 from .mixing import SkeletonAdaIN, SkeletonMix
 from .preparation import AlignShoulders, Centre, ResizeFrames, default_preparation, prepare
 from .random import SampleRandom, random_partner
@@ -17,7 +18,7 @@ from .streams import STREAMS, ToStream, from_bone, to_bone, to_motion, to_stream
 from .temporal import GaussianBlur, RandomTemporalCrop, RandomWindow, TemporalFlip, TimeInterpolate
 
 __all__ = [
-    'STREAMS', 'AlignShoulders', 'AxisMask', 'BoneJitter', 'BoneRescale', 'Centre', 'GaussianBlur',
+    'STREAMS', 'AlignShoulders', 'AxisMask', 'BoneJitter', 'BoneRescale', 'Centre', 'Curriculum', 'GaussianBlur',
     'GaussianNoise', 'PostureJitter', 'RandomFlip', 'RandomRotation', 'RandomShear',
     'RandomTemporalCrop', 'RandomWindow', 'ResizeFrames', 'SampleRandom',
     'SkeletonAdaIN', 'SkeletonMix', 'SkeletonTransform', 'TemporalFlip', 'TimeInterpolate',

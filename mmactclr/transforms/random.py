@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmactclr.utils import derive_seed
+
 _WORD = 2**64 - 1
 
 
@@ -40,6 +42,7 @@ class SampleRandom:
         # Python's hash() of a string differs from process to process
         digest = hashlib.blake2b(view.encode(), digest_size=8).digest()
         word = int.from_bytes(digest, 'little')
+        self._key = (seed, epoch, view)
         self._generators = [
             np.random.Generator(np.random.SFC64([seed & _WORD, epoch & _WORD, i & _WORD, word]))
             for i in index
@@ -55,6 +58,10 @@ class SampleRandom:
 
     def __len__(self) -> int:
         return len(self._generators)
+
+    def shared_generator(self, purpose: str) -> torch.Generator:
+        """A generator that all samples share, a function of (seed, epoch, view, purpose) alone."""
+        return torch.Generator().manual_seed(derive_seed(purpose, *self._key))
 
     def _fill(self, shape: tuple[int, ...], dtype: type,
               draw: Callable[[np.random.Generator, np.ndarray], object]) -> Tensor:

@@ -13,13 +13,13 @@ from mmengine.runner import Runner
 from mmactclr.errors import ConfigError
 
 # stated once at the top of a config, used in many places below it
-SHARED_FIELDS = ('data_root', 'layout', 'split', 'num_frames', 'max_persons')
+SHARED_FIELDS = ('data_root', 'layout', 'split', 'num_frames', 'max_persons', 'init_from')
 # value of `layout` that means: whatever joints the archive has
 FROM_ARCHIVE = 'archive'
 # top-level entries that mmengine reads from the config without being arguments of its Runner
 _RUNNER_READS = ('auto_scale_lr', 'compile', 'custom_imports', 'find_unused_parameters', 'model_wrapper_cfg',
                  'runner_type')
-_CONSUMERS = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'test_cfg', 'model')
+_CONSUMERS = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'test_cfg', 'model', 'custom_hooks')
 
 
 def _check_names(cfg: Config, options: Mapping[str, Any], path: Path) -> None:
@@ -34,10 +34,10 @@ def _check_names(cfg: Config, options: Mapping[str, Any], path: Path) -> None:
 
 
 def share_fields(cfg: Config) -> Config:
-    """Write the top-level ``data_root``, ``layout``, ``split``, ``num_frames`` and ``max_persons`` everywhere.
+    """Write the top-level :data:`SHARED_FIELDS` everywhere below that has a field of that name.
 
     A config that changes one of them, on its first lines or by ``--cfg-options``, changes it for the
-    data, the preparation, the augmentation and the model at once. ``layout='archive'`` takes the joints
+    data, the preparation, the augmentation, the model and the hooks at once. ``layout='archive'`` takes the joints
     that the archive at ``data_root`` was written with.
 
     Raises:

@@ -10,11 +10,13 @@ from mmactclr.models.heads import (
     ActionletHead,
     actionlet_map,
     anchor_gradient,
+    part_neighbourhood,
     select_region,
     semantic_aware_pooling,
     upsample_region,
 )
 from mmactclr.models.persons import PersonRows, fold_persons
+from mmactclr.structures import get_layout, list_layouts
 
 
 def make_rows(n: int, m: int, present=None) -> PersonRows:
@@ -106,5 +108,49 @@ def test_upsampling_keeps_the_corners():
 
 
 def test_unknown_selection():
-    with pytest.raises(ConfigError, match="'binary' or 'max'"):
+    with pytest.raises(ConfigError, match='binary, max, saturate'):
         ActionletHead('ntu25', selection='soft')
+
+
+def test_the_release_map_written_out(golden):
+    """alpha with its sign, mean over channels, mean over body parts, divided by 1e-8 and clipped at one."""
+    h, layout, rows = golden['feature_map'], get_layout('ntu25'), make_rows(8, 2)
+    gradient = golden['delta_h'][::2] * (2 * 13 * 25)
+    head = ActionletHead('ntu25', selection='saturate', smoothing='part', signed=True, channels='mean',
+                         pooling='selection')
+    raw = actionlet_map(h, rows, gradient, head.neighbourhood.double(), signed=True, channels='mean')
+    found = head.select(raw)
+    for row in range(16):
+        alpha = (gradient[row // 2] / (2 * 13 * 25)).numpy()
+        cells = np.maximum((alpha[:, None, None] * h[row].numpy()).mean(0), 0)
+        for joints in layout.parts.values():
+            part = np.clip(cells[:, list(joints)].mean(1) / 1e-8, 0, 1)
+            for joint in joints:
+                np.testing.assert_allclose(found[row, :, joint].numpy(), part, atol=1e-6)
+    # practically binary; the method's description states about 30% above one half
+    assert (found > 0.5).double().mean() == pytest.approx(0.3, abs=0.05)
+    assert ((found > 0.01) & (found < 0.99)).double().mean() < 0.05
+    expected = semantic_aware_pooling(h, found)
+    torch.testing.assert_close(head.pool(h, raw), expected)
+    assert not torch.allclose(ActionletHead('ntu25').pool(h, raw), expected)
+
+
+@pytest.mark.parametrize('layout', list_layouts())
+def test_parts_are_averaged_over_their_own_joints(layout):
+    layout = get_layout(layout)
+    x = torch.rand(3, layout.num_joints)
+    smooth = x @ part_neighbourhood(layout)
+    for joints in layout.parts.values():
+        joints = list(joints)
+        torch.testing.assert_close(smooth[:, joints], x[:, joints].mean(1, keepdim=True).expand(3, len(joints)))
+
+
+@pytest.mark.parametrize('switch', ['selection', 'smoothing', 'channels', 'pooling'])
+def test_unknown_switches_are_named(switch):
+    with pytest.raises(ConfigError, match=f'{switch} is .none such.'):
+        ActionletHead('ntu25', **{switch: 'none such'})
+
+
+def test_saturation_is_positive():
+    with pytest.raises(ConfigError, match='saturation is 0'):
+        ActionletHead('ntu25', saturation=0)

@@ -35,8 +35,7 @@ def make(tiny_options):
         for branch in model.branches().values():
             branch.memory.enqueue(F.normalize(torch.randn(11, 4, generator=generator), dim=1))
             if hasattr(branch, 'anchor'):
-                branch.anchor.copy_(make_batch(8)['inputs'].mean(0))
-                branch.anchor_ready.fill_(True)
+                branch.set_anchor(make_batch(8)['inputs'].mean(0))
         model.set_progress(0, 1, 5, 0)
         return model
 
@@ -118,7 +117,7 @@ def test_the_mixed_view_is_act_inside_the_actionlet_and_non_outside(make):
     model = make(ACTCLR)
     views, masks = stage_two(model)
     z_anchor = model.anchor_projection()
-    mixed, mask, scalars = model.motion_adaptive_view(views, masks, z_anchor)
+    mixed, mask, found = model.motion_adaptive_view(views, masks, z_anchor, 'act', 'non')
 
     still, projector = deepcopy(model.backbone).eval(), deepcopy(model.projector).eval()
     with torch.no_grad():
@@ -132,7 +131,7 @@ def test_the_mixed_view_is_act_inside_the_actionlet_and_non_outside(make):
     a = region[..., None]
     torch.testing.assert_close(mixed, a * views['act'] + (1 - a) * views['non'], atol=1e-5, rtol=1e-4)
     assert 0.05 < region[masks['act']].mean() < 0.95
-    assert scalars['mask_mean'].item() == pytest.approx(region[masks['act']].mean().item(), rel=1e-4)
+    torch.testing.assert_close(found, region, atol=1e-5, rtol=1e-4)
     assert torch.equal(mask, masks['act']) and (mixed[~mask] == 0).all()
     assert not torch.allclose(mixed, views['act']) and not torch.allclose(mixed, views['non'])
 
@@ -141,7 +140,7 @@ def test_stage_two_mines_similarities_of_a_semantically_pooled_key(make):
     model = make(ACTCLR, **{'backbone.dropout': 0.0})
     views, masks = stage_two(model)
     z_anchor = model.anchor_projection()
-    mixed, _, _ = model.motion_adaptive_view(views, masks, z_anchor)
+    mixed, _, region = model.motion_adaptive_view(views, masks, z_anchor, 'act', 'non')
     projector, backbone_k, projector_k = map(deepcopy, (model.projector, model.backbone_k, model.projector_k))
     z_q = F.normalize(projector(pooled(deepcopy(model.backbone)(rows_of(mixed)))), dim=1).double()
     with torch.no_grad():
@@ -167,6 +166,8 @@ def test_stage_two_mines_similarities_of_a_semantically_pooled_key(make):
     assert logged['mi_bound'] == pytest.approx(torch.tensor(11.0).log().item() - kl, abs=1e-3)
     similarity = (z_k @ F.normalize(z_anchor, dim=1).double().t()).mean().item()
     assert logged['anchor_similarity'] == pytest.approx(similarity, abs=1e-4)
+    assert logged['kl'] == pytest.approx(kl, abs=1e-3)
+    assert logged['mask_mean'] == pytest.approx(region[masks['act']].mean().item(), rel=1e-4)
     loss.backward()
     for module in (model.backbone_k, model.projector_k):
         assert all(p.grad is None and not p.requires_grad for p in module.parameters())
@@ -180,7 +181,7 @@ def test_looking_for_the_actionlet_leaves_no_trace(make):
     state = {name: value.clone() for name, value in model.state_dict().items()}
     model.backbone.units[1].eval()
     modes = [module.training for module in model.modules()]
-    model.motion_adaptive_view(views, masks, model.anchor_projection())
+    model.motion_adaptive_view(views, masks, model.anchor_projection(), 'act', 'non')
     batch = make_batch()
     model.actionlet(batch['inputs'], batch['mask'])
     assert [module.training for module in model.modules()] == modes
@@ -265,9 +266,8 @@ def test_a_sequence_of_nobody_gives_finite_features(make):
     batch = make_batch()
     batch['inputs'][2], batch['mask'][2] = 0.0, False
     assert torch.isfinite(model.extract(batch['inputs'], batch['mask'])['projection']).all()
-    ((_, loss),) = model.loss_terms(
-        *(model.data_preprocessor(batch, True, views=model.view_names())[k] for k in ('inputs', 'masks'))
-    )
+    views = model.data_preprocessor(batch, True, views=model.view_names())
+    ((_, loss),) = model.loss_terms(views['inputs'], views['masks'])
     assert torch.isfinite(loss)
 
 
@@ -310,8 +310,7 @@ def test_each_branch_of_three_streams_is_a_run_of_its_own(tiny_options, epoch):
             model.set_progress(3, epoch, step, 0)
             batch = model.data_preprocessor(make_batch(seed=step), True, views=model.view_names())
             for branch in model.branches().values():
-                branch.anchor.copy_(anchor)
-                branch.anchor_ready.fill_(True)
+                branch.set_anchor(anchor)
             terms = dict(model.loss_terms(batch['inputs'], batch['masks']))
             optimizers[name].zero_grad()
             sum(terms.values()).backward()

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mmactclr.errors import ConfigError
 from mmactclr.models.losses import InfoNCELoss, SimilarityMiningLoss, info_nce, similarity_mining
 
 
@@ -71,3 +72,41 @@ def test_an_empty_memory_costs_nothing():
     loss, entropy = similarity_mining(z_q, z_k, memory, 0.1, 0.04)
     loss.backward()
     assert loss == 0 and entropy == 0
+
+
+@pytest.mark.parametrize('squared, ceiling, top_k', [
+    (True, None, None), (False, 0.5, None), (False, None, 7), (True, 0.5, 7), (False, None, 100)])
+def test_switches_of_the_release_against_plain_loops(squared, ceiling, top_k):
+    torch.manual_seed(1)
+    z_q, z_k, memory = unit(5, 4), unit(5, 4), unit(30, 4)
+    expected = kl = 0.0
+    for q, k in zip(z_q.numpy(), z_k.numpy(), strict=True):
+        teacher, student = memory.numpy() @ k, memory.numpy() @ q
+        if ceiling is not None:
+            assert (teacher > ceiling).any()
+            teacher = np.where(teacher > ceiling, -1, teacher)
+        chosen = np.argsort(-teacher)[:top_k]
+        teacher, student = teacher[chosen], student[chosen]
+        p = np.exp(teacher / 0.04) / np.exp(teacher / 0.04).sum()
+        student = (student ** 2 if squared else student) / 0.1
+        log_q = student - np.log(np.exp(student).sum())
+        expected += -(p * log_q).sum() / 5
+        kl += (p * (np.log(p) - log_q)).sum() / 5
+    loss, entropy = SimilarityMiningLoss(0.1, 0.04, squared, ceiling, top_k)(z_q, z_k, memory)
+    assert loss.item() == pytest.approx(expected, rel=1e-9)
+    assert (loss - entropy).item() == pytest.approx(kl, rel=1e-9)
+
+
+def test_divergence_and_cross_entropy_pull_alike():
+    """H(p_k) has no gradient, so the release's KL divergence trains as Eq. 11 does."""
+    torch.manual_seed(0)
+    z_q, z_k, memory = unit(4, 8).requires_grad_(True), unit(4, 8), unit(9, 8)
+    loss, entropy = similarity_mining(z_q, z_k, memory, 0.1, 0.04)
+    (a,), (b,) = (torch.autograd.grad(value, z_q, retain_graph=True) for value in (loss, loss - entropy))
+    torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize('argument', ['tau_q', 'tau_k', 'top_k'])
+def test_arguments_out_of_range_are_named(argument):
+    with pytest.raises(ConfigError, match=f'{argument} is 0'):
+        SimilarityMiningLoss(**{argument: 0})

@@ -1,4 +1,6 @@
-# ActCLR with the constants of the paper (section 3 of the method)
+# ActCLR with the constants and switches of the paper (section 3 of the method)
+# a checkpoint to start the encoder from, or one for each stream: --cfg-options init_from=CKPT
+init_from = {}
 weak = [dict(type='RandomTemporalCrop'), dict(type='RandomShear')]
 normal = [
     *weak,
@@ -19,6 +21,9 @@ model = dict(
     stage_epochs=(100, 300),
     max_persons=2,
     num_frames=50,
+    terms=[dict(inside='act', outside='non')],
+    anchor='dataset',
+    key_pooling='safp',
     data_preprocessor=dict(
         type='ContrastivePreprocessor', layout='ntu25', streams=['joint'],
         views=dict(
@@ -31,9 +36,12 @@ model = dict(
     projector=dict(type='ProjectionMLP', in_channels=256, hidden_channels=256, out_channels=128),
     memory=dict(size=8192, dim=128),
     loss=dict(type='InfoNCELoss', temperature=0.07),
-    actionlet_head=dict(type='ActionletHead', selection='binary'),
-    mining_loss=dict(type='SimilarityMiningLoss', tau_q=0.1, tau_k=0.04))
+    actionlet_head=dict(
+        type='ActionletHead', selection='binary', smoothing='adjacency', signed=False, channels='sum', pooling='raw'),
+    mining_loss=dict(
+        type='SimilarityMiningLoss', tau_q=0.1, tau_k=0.04, squared=False, ceiling=None, top_k=None))
 custom_hooks = [
+    dict(type='EncoderInitHook', init_from=init_from),
     dict(type='MemoryBankHook'),
     dict(type='MomentumUpdateHook', momentum=0.999),
     dict(type='StaticAnchorHook'),

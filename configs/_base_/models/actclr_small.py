@@ -1,5 +1,6 @@
 # ActCLR with the recipe for small sets (see moco_small.py). Outside the actionlet stage two shrinks the bones and adds
 # noise; other bodies (AdaIN) and mixing cost accuracy at this size, so they are left to the paper's recipe.
+init_from = {}
 weak = [
     dict(type='RandomWindow', low=0.4, high=1.0),
     dict(type='RandomShear', amplitude=0.3),
@@ -29,6 +30,7 @@ model = dict(
     actionlet_head=dict(type='ActionletHead', selection='binary'),
     mining_loss=dict(type='SimilarityMiningLoss', tau_q=0.1, tau_k=0.02))
 custom_hooks = [
+    dict(type='EncoderInitHook', init_from=init_from),
     dict(type='MemoryBankHook'),
     dict(type='MomentumUpdateHook', momentum=0.99),
     dict(type='StaticAnchorHook'),

@@ -1,4 +1,5 @@
 # momentum contrast alone: stage one of ActCLR for as long as the schedule lasts
+init_from = {}
 weak = [dict(type='RandomTemporalCrop'), dict(type='RandomShear')]
 model = dict(
     type='MoCo',
@@ -11,4 +12,7 @@ model = dict(
     projector=dict(type='ProjectionMLP', in_channels=256, hidden_channels=256, out_channels=128),
     memory=dict(size=8192, dim=128),
     loss=dict(type='InfoNCELoss', temperature=0.07))
-custom_hooks = [dict(type='MemoryBankHook'), dict(type='MomentumUpdateHook', momentum=0.999)]
+custom_hooks = [
+    dict(type='EncoderInitHook', init_from=init_from),
+    dict(type='MemoryBankHook'),
+    dict(type='MomentumUpdateHook', momentum=0.999)]

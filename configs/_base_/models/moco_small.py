@@ -1,5 +1,6 @@
 # The recipe for small sets: a narrower last unit, early strides, warmer temperature, faster key encoder, no dropout,
 # a memory of less than half the training set, and weak views that also change pace and build.
+init_from = {}
 weak = [
     dict(type='RandomWindow', low=0.4, high=1.0),
     dict(type='RandomShear', amplitude=0.3),
@@ -18,4 +19,7 @@ model = dict(
     projector=dict(type='ProjectionMLP', in_channels=96, hidden_channels=96, out_channels=64),
     memory=dict(size=192, dim=64),
     loss=dict(type='InfoNCELoss', temperature=0.1))
-custom_hooks = [dict(type='MemoryBankHook'), dict(type='MomentumUpdateHook', momentum=0.99)]
+custom_hooks = [
+    dict(type='EncoderInitHook', init_from=init_from),
+    dict(type='MemoryBankHook'),
+    dict(type='MomentumUpdateHook', momentum=0.99)]

@@ -1,5 +1,6 @@
 """Hooks that drive the state of a method and report on a run."""
 from .actionlet_stats_hook import ActionletStatsHook
+from .encoder_init_hook import EncoderInitHook
 from .memory_bank_hook import MemoryBankHook
 from .metrics_file_hook import MetricsFileHook
 from .momentum_update_hook import MomentumUpdateHook
@@ -8,5 +9,5 @@ from .safe_checkpoint_hook import SafeCheckpointHook
 from .static_anchor_hook import StaticAnchorHook
 from .training_progress_hook import TrainingProgressHook
 
-__all__ = ['ActionletStatsHook', 'MemoryBankHook', 'MetricsFileHook', 'MomentumUpdateHook', 'ProgressHook',
-           'SafeCheckpointHook', 'StaticAnchorHook', 'TrainingProgressHook']
+__all__ = ['ActionletStatsHook', 'EncoderInitHook', 'MemoryBankHook', 'MetricsFileHook', 'MomentumUpdateHook',
+           'ProgressHook', 'SafeCheckpointHook', 'StaticAnchorHook', 'TrainingProgressHook']

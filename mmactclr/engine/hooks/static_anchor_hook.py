@@ -1,4 +1,6 @@
-"""Computes the static anchor, the mean motion of the training set."""
+"""The static anchor: the mean motion of the training set, or of the keys seen so far."""
+from typing import Any
+
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -32,19 +34,40 @@ def mean_motion(dataset: Dataset, chunk: int = 256) -> torch.Tensor:
 
 @HOOKS.register_module()
 class StaticAnchorHook(Hook):
-    """Fills the anchor of every branch from the training set before the first step of a run.
+    """Gives every branch its static anchor.
 
-    A resumed run keeps the anchor of its checkpoint.
+    The mean of the training set is streamed before the first step of a run; a resumed run keeps that of its
+    checkpoint. An anchor that follows the keys (``anchor='ema'``) moves after every step, and one of the batch needs
+    no hook.
+
+    Args:
+        momentum: Share of the old anchor that an ``ema`` anchor keeps at every step, between 0 and 1.
+
+    Raises:
+        ConfigError: If ``momentum`` lies outside [0, 1].
     """
+
+    priority = 'HIGH'
+
+    def __init__(self, momentum: float = 0.99) -> None:
+        if not 0.0 <= momentum <= 1.0:
+            raise ConfigError(f'StaticAnchorHook: momentum is {momentum}, expected a value in [0, 1]')
+        self.momentum = momentum
 
     def before_train(self, runner: Runner) -> None:
         """Stream over the training set once."""
         branches = get_method(runner, 'StaticAnchorHook').branches().values()
-        waiting = [branch for branch in branches
-                   if not (runner._resume and bool(branch.anchor_ready))]
+        waiting = [branch for branch in branches if branch.anchor_source == 'dataset'
+                   and not (runner._resume and bool(branch.anchor_ready))]
         if not waiting:
             return
         anchor = mean_motion(runner.train_dataloader.dataset)
         for branch in waiting:
             branch.set_anchor(anchor)
         runner.logger.info(f'static anchor: mean of {len(runner.train_dataloader.dataset)} training sequences')
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                         outputs: Any = None) -> None:
+        """Move the anchors that follow the keys."""
+        for branch in get_method(runner, 'StaticAnchorHook').branches().values():
+            branch.follow_anchor(self.momentum)

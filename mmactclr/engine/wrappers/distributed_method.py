@@ -45,7 +45,7 @@ class DistributedMethod(MMDistributedDataParallel):
         method = self.module
         views = method.training_views(data)
         with optim_wrapper.optim_context(self):
-            losses = self(views['inputs'], masks=views['masks'], mode='loss')
+            losses = self(views['inputs'], masks=views['masks'], mixes=views['mixes'], mode='loss')
         optim_wrapper.update_params(sum(losses.values()))
         all_reduce_params([buffer for name, buffer in method.named_buffers()
                            if name.endswith(('running_mean', 'running_var'))], op='mean')

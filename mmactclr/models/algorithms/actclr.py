@@ -1,19 +1,24 @@
 """ActCLR (Lin, Zhang, Liu, CVPR 2023): contrast that treats the moving part of the body as what matters."""
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from mmengine.dist import all_reduce
+from torch import Tensor, nn
 
 from mmactclr.errors import ConfigError
-from mmactclr.models.heads import semantic_aware_pooling
+from mmactclr.models.data_preprocessor import Mix
+from mmactclr.models.persons import PersonRows
 from mmactclr.registry import MODELS
 from mmactclr.transforms import to_stream
 from mmactclr.utils import eval_mode
 
-from .base import Views
+from .base import NO_MIXES, Mixes, Views
 from .moco import MoCo, log_size
+
+PAPER_TERMS = ({'inside': 'act', 'outside': 'non'},)
+_TERM_KINDS = ({'inside', 'outside'}, {'mixed', 'weighted_by'})
 
 
 @MODELS.register_module()
@@ -23,6 +28,9 @@ class ActCLR(MoCo):
     The stage is a function of the epoch alone. All buffers of both stages exist from the start, so
     a checkpoint fits either.
 
+    The defaults are the paper's. The authors' release has three terms, the anchor of the batch and averaged keys; it
+    is the same class with other constants and switches.
+
     Args:
         actionlet_head: Config of the :class:`ActionletHead`.
         mining_loss: Config of the :class:`SimilarityMiningLoss` of stage two.
@@ -30,18 +38,30 @@ class ActCLR(MoCo):
             ``(n, 0)`` stage one.
         max_persons: Persons M of the static anchor, as the dataset prepares them.
         num_frames: Frames T of the static anchor, as the dataset prepares them.
+        terms: Queries of stage two, a loss term each. ``dict(inside=VIEW, outside=VIEW)`` is a motion-adaptive view,
+            the actionlet of the first in the second. ``dict(mixed=VIEW, weighted_by=VIEW)`` is a view with a
+            :class:`SkeletonMix` as it is, whose target is mixed like its content: by the actionlet of the
+            ``inside`` view of an earlier term, which has to show the same moments.
+        anchor: What the static anchor is the mean of: the training set (``dataset``), the keys of every ``batch``, or
+            those of all batches with exponentially fading weights (``ema``).
+        key_pooling: ``safp``, or ``mean`` for the normalised mean of the keys by that and by average pooling.
+        mix_temperature: Temperature of the weights exp(A / temperature) that mix a target.
         kwargs: Arguments of :class:`MoCo`.
 
     Raises:
-        ConfigError: If ``stage_epochs`` is no pair of numbers from 0 up.
+        ConfigError: If ``stage_epochs`` is no pair of numbers from 0 up, or a switch or term is none of the above.
 
     Attributes:
-        anchor: (M, T, V, C) mean motion of the training set, filled by ``StaticAnchorHook``.
+        anchor: (M, T, V, C) static anchor in the stream of this method; filled by ``StaticAnchorHook``
+            unless it is that of the batch.
+        pending_anchor: (M, T, V, C) mean of the last step's keys that waits for an ``ema`` anchor.
     """
 
     def __init__(self, actionlet_head: Mapping[str, Any], mining_loss: Mapping[str, Any],
-                 stage_epochs: tuple[int, int] = (100, 300), max_persons: int = 2,
-                 num_frames: int = 50, **kwargs: Any) -> None:
+                 stage_epochs: tuple[int, int] = (100, 300), max_persons: int = 2, num_frames: int = 50,
+                 terms: Sequence[Mapping[str, str]] = PAPER_TERMS,
+                 anchor: Literal['dataset', 'batch', 'ema'] = 'dataset',
+                 key_pooling: Literal['safp', 'mean'] = 'safp', mix_temperature: float = 0.1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.actionlet_head = MODELS.build({'layout': self.layout, **actionlet_head})
         self.mining_loss = MODELS.build(dict(mining_loss))
@@ -49,73 +69,132 @@ class ActCLR(MoCo):
         if len(self.stage_epochs) != 2 or min(self.stage_epochs) < 0:
             raise ConfigError(f'ActCLR: stage_epochs is {self.stage_epochs}, expected two numbers from 0 up: the '
                               'epochs of stage one and of stage two')
+        for name, value, known in (('anchor', anchor, ('dataset', 'batch', 'ema')),
+                                   ('key_pooling', key_pooling, ('safp', 'mean'))):
+            if value not in known:
+                raise ConfigError(f'ActCLR: {name} is {value!r}, expected one of {", ".join(known)}')
+        if mix_temperature <= 0:
+            raise ConfigError(f'ActCLR: mix_temperature is {mix_temperature}, expected a positive number')
+        self.terms = _checked_terms(terms)
+        self.anchor_source, self.key_pooling, self.mix_temperature = anchor, key_pooling, mix_temperature
         channels = getattr(self.backbone, 'in_channels', 3)
         self.register_buffer(
             'anchor', torch.zeros(max_persons, num_frames, self.layout.num_joints, channels))
         self.register_buffer('anchor_ready', torch.zeros((), dtype=torch.bool))
+        self.pending_anchor: Tensor | None = None
 
     @property
     def stage(self) -> int:
         """1 while the epoch lies in stage one, 2 afterwards."""
         return 1 if self.epoch < self.stage_epochs[0] else 2
 
+    @property
+    def stage_epoch(self) -> int:
+        """Epochs since the current stage began."""
+        return self.epoch if self.stage == 1 else self.epoch - self.stage_epochs[0]
+
     def view_names(self) -> tuple[str, ...]:
-        """Two weak views in stage one; T_act, T_non and a weak key in stage two."""
-        return super().view_names() if self.stage == 1 else ('act', 'non', 'key')
-
-    def loss_terms(self, inputs: Mapping[str, Views], masks: Views) -> Iterator[tuple[str, Tensor]]:
-        """Eq. 10 in stage one, Eq. 11 in stage two."""
+        """Two weak views in stage one; those of the terms and a weak key in stage two."""
         if self.stage == 1:
-            yield from super().loss_terms(inputs, masks)
-            return
-        self.check_hooks()
-        with self.branch_rng():
-            term = self.mine(inputs[self.stream], masks)
-        yield 'loss_mining', term
+            return super().view_names()
+        named = [term[role] for term in self.terms for role in ('inside', 'outside', 'mixed') if role in term]
+        return (*dict.fromkeys(named), 'key')
 
-    def mine(self, views: Views, masks: Views) -> Tensor:
+    def loss_terms(self, inputs: Mapping[str, Views], masks: Views,
+                   mixes: Mixes = NO_MIXES) -> Iterator[tuple[str, Tensor]]:
+        """Eq. 10 in stage one; Eq. 11 for every term in stage two."""
+        if self.stage == 1:
+            yield from super().loss_terms(inputs, masks, mixes)
+        else:
+            self.check_hooks()
+            yield from self.mine(inputs[self.stream], masks, mixes)
+        if self.anchor_source == 'ema':
+            self.pending_anchor = self.batch_mean(inputs[self.stream]['key'])
+
+    def mine(self, views: Views, masks: Views, mixes: Mixes) -> Iterator[tuple[str, Tensor]]:
         """Stage two (section 3): motion-adaptive transformation, SAFP of the key, similarity mining."""
-        z_anchor = self.anchor_projection()
-        mixed, mixed_mask, region_scalars = self.motion_adaptive_view(views, masks, z_anchor)
-
-        feature_map, rows = self.encode(self.backbone, mixed, mixed_mask)
-        z_q = self.projector(rows.mean(feature_map.mean((2, 3))))
-
-        with torch.no_grad():
-            feature_map, rows = self.encode(self.backbone_k, views['key'], masks['key'])
-            actionlet = self.actionlet_head(feature_map, rows, self.projector_k, z_anchor)
-            pooled = semantic_aware_pooling(feature_map, actionlet)
-            z_k = self.projector_k(rows.mean(pooled, present_only=True))
-
-        memory = self.memory.valid()
-        loss, teacher_entropy = self.mining_loss(z_q, z_k, memory)
-        self.log_scalars = {
-            'mi_bound': log_size(memory) - (loss.detach() - teacher_entropy),
-            'anchor_similarity': F.cosine_similarity(z_k, z_anchor).mean(), **region_scalars}
+        z_anchor = self.anchor_projection(views['key'])
+        with self.branch_rng('key'):
+            z_k = self.key(views['key'], masks['key'], z_anchor)
         self.hold(z_k)
-        return loss
+        memory = self.memory.valid()
+        regions: dict[str, tuple[Tensor, Tensor]] = {}
+        divergence = z_k.new_zeros(())
+        for term in self.terms:
+            if 'mixed' in term:
+                query, mask = views[term['mixed']], masks[term['mixed']]
+                target = self.mixed_target(z_k, *regions[term['weighted_by']], mixes[term['mixed']])
+                name = term['mixed']
+            else:
+                name = term['inside']
+                query, mask, region = self.motion_adaptive_view(
+                    views, masks, z_anchor, term['inside'], term['outside'])
+                regions[name], target = (region, masks[name]), z_k
+            with self.branch_rng(name):
+                feature_map, rows = self.encode(self.backbone, query, mask)
+                z_q = self.projector(rows.mean(feature_map.mean((2, 3))))
+                loss, teacher_entropy = self.mining_loss(z_q, target, memory)
+            divergence = divergence + loss.detach() - teacher_entropy
+            yield 'loss_mining' if len(self.terms) == 1 else f'loss_mining_{name}', loss
+        # of several terms the mean: each bounds the information that its own query shares with the key
+        self.log_scalars = {
+            'mi_bound': log_size(memory) - divergence / len(self.terms), 'kl': divergence,
+            'anchor_similarity': F.cosine_similarity(z_k, z_anchor).mean(), **_region_scalars(regions)}
 
     @torch.no_grad()
-    def motion_adaptive_view(self, views: Views, masks: Views, z_anchor: Tensor
-                             ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    def key(self, x: Tensor, mask: Tensor, z_anchor: Tensor) -> Tensor:
+        """Key projection (N, D) of a weak view (N, M, T, V, C), pooled over its actionlet (section 3.4)."""
+        feature_map, rows = self.encode(self.backbone_k, x, mask)
+        actionlet = self.actionlet_head(feature_map, rows, self.projector_k, z_anchor)
+        z_k = self.projector_k(rows.mean(self.actionlet_head.pool(feature_map, actionlet), present_only=True))
+        if self.key_pooling == 'safp':
+            return z_k
+        z_mean = self.projector_k(rows.mean(feature_map.mean((2, 3))))
+        return F.normalize(F.normalize(z_k, dim=1) + F.normalize(z_mean, dim=1), dim=1)
+
+    @torch.no_grad()
+    def motion_adaptive_view(self, views: Views, masks: Views, z_anchor: Tensor, inside: str, outside: str
+                             ) -> tuple[Tensor, Tensor, Tensor]:
         """Section 3.3: ``A * T_act(X) + (1 - A) * T_non(X)``.
 
         A comes from a pass of the online encoder over T_act(X), in eval mode so that neither dropout
         nor batch statistics blur it.
 
         Returns:
-            The mixed view (N, M, T, V, C), its mask (N, M) and statistics of A over present persons.
+            The mixed view (N, M, T, V, C), its mask (N, M) and A (N, M, T, V), zero for absent persons.
         """
-        act, non = views['act'], views['non']
-        with eval_mode(self.backbone, self.projector):
-            feature_map, rows = self.encode(self.backbone, act, masks['act'])
-            actionlet = self.actionlet_head(feature_map, rows, self.projector, z_anchor)
-        region = self.actionlet_head.region(actionlet, act.shape[2])
-        present = region[rows.present]
-        # nobody in the whole batch: no mask, so no numbers about it
-        scalars = {'mask_mean': present.mean(), 'mask_share': (present > 0.5).float().mean()} if len(present) else {}
-        region = rows.unfold(region)[..., None]
-        return region * act + (1 - region) * non, masks['act'] | masks['non'], scalars
+        act, non = views[inside], views[outside]
+        raw, rows = self.online_actionlet(act, masks[inside], z_anchor)
+        region = rows.unfold(self.actionlet_head.region(raw, act.shape[2]))
+        weight = region[..., None]
+        return weight * act + (1 - weight) * non, masks[inside] | masks[outside], region
+
+    @torch.no_grad()
+    def mixed_target(self, z_k: Tensor, region: Tensor, mask: Tensor, mix: Mix) -> Tensor:
+        """Target (N, D) of a mixed query: the keys of both sequences, by how much of the actionlet each shows.
+
+        ``normalise(c * z_k + p * z_k[partner])`` with p the share of exp(A / temperature) that lies where the partner
+        was put in and c = 1 - p (the release's third term, section 3.5).
+
+        Args:
+            z_k: (N, D) keys, of any length.
+            region: (N, M, T, V) actionlet A in [0, 1].
+            mask: (N, M) persons present.
+            mix: What the query took from whom.
+        """
+        z_k = F.normalize(z_k, dim=1)
+        weight = (region / self.mix_temperature).exp() * mask[:, :, None, None]
+        total = weight.sum((1, 2, 3))
+        other = (weight * (1 - mix.own)).sum((1, 2, 3)) / torch.where(total > 0, total, 1.0)
+        other = other[:, None]
+        return F.normalize((1 - other) * z_k + other * z_k[mix.partner], dim=1)
+
+    @torch.no_grad()
+    def batch_mean(self, keys: Tensor) -> Tensor:
+        """Mean (M, T, V, C) of a batch of keys (N, M, T, V, C) over all processes."""
+        mean = keys.mean(0)
+        all_reduce(mean, op='mean')
+        return mean
 
     @torch.no_grad()
     def set_anchor(self, anchor: Tensor) -> None:
@@ -129,27 +208,114 @@ class ActCLR(MoCo):
                 f'the static anchor has shape {tuple(self.anchor.shape)} (M, T, V, C), the training data '
                 f'{tuple(anchor.shape)}; set max_persons, num_frames and layout at the top of the config, '
                 'in_channels of the backbone to C')
-        self.anchor.copy_(anchor)
+        self.anchor.copy_(to_stream(anchor, self.stream, self.layout))
         self.anchor_ready.fill_(True)
 
     @torch.no_grad()
-    def anchor_projection(self) -> Tensor:
-        """Projection (1, D) of the static anchor by the key encoder; eval mode, one sample has no statistics."""
-        if not self.anchor_ready:
+    def follow_anchor(self, momentum: float) -> None:
+        """Move an ``ema`` anchor: anchor <- momentum * anchor + (1 - momentum) * mean of the last step's keys."""
+        if self.pending_anchor is not None:
+            if self.anchor_ready:
+                self.anchor.lerp_(self.pending_anchor, 1 - momentum)
+            else:
+                self.anchor.copy_(self.pending_anchor)
+                self.anchor_ready.fill_(True)
+        self.pending_anchor = None
+
+    @torch.no_grad()
+    def anchor_projection(self, keys: Tensor | None = None) -> Tensor:
+        """Projection (1, D) of the static anchor by the key encoder; eval mode, one sample has no statistics.
+
+        Args:
+            keys: (N, M, T, V, C) keys of this step in the stream of this method, for an anchor that is their mean.
+        """
+        anchor = self.anchor
+        if self.anchor_source == 'batch' or self.anchor_source == 'ema' and not self.anchor_ready:
+            if keys is not None:
+                anchor = self.batch_mean(keys)
+        elif not self.anchor_ready:
             raise ConfigError('StaticAnchorHook is missing from custom_hooks: stage two needs the mean motion of '
                               "the training set; add dict(type='StaticAnchorHook') to custom_hooks")
-        anchor = self.anchor[None]
-        mask = anchor.flatten(2).abs().amax(2) > 0
         with eval_mode(self.backbone_k, self.projector_k):
-            x = to_stream(anchor, self.stream, self.layout)
-            feature_map, rows = self.encode(self.backbone_k, x, mask)
+            mask = anchor[None].flatten(2).abs().amax(2) > 0
+            feature_map, rows = self.encode(self.backbone_k, anchor[None], mask)
             return self.projector_k(rows.mean(feature_map.mean((2, 3))))
 
     @torch.no_grad()
-    def actionlet(self, keypoint: Tensor, mask: Tensor) -> Tensor:
-        """Raw actionlet (N, M, T', V) of prepared joints (N, M, T, V, C), by the online encoder."""
+    def online_actionlet(self, x: Tensor, mask: Tensor, z_anchor: Tensor) -> tuple[Tensor, PersonRows]:
+        """Raw actionlet (P, T', V) of a view (N, M, T, V, C) by the online encoder in eval mode, and its rows."""
         with eval_mode(self.backbone, self.projector):
-            x = to_stream(keypoint, self.stream, self.layout)
             feature_map, rows = self.encode(self.backbone, x, mask)
-            raw = self.actionlet_head(feature_map, rows, self.projector, self.anchor_projection())
+            return self.actionlet_head(feature_map, rows, self.projector, z_anchor), rows
+
+    @torch.no_grad()
+    def actionlet(self, keypoint: Tensor, mask: Tensor) -> Tensor:
+        """Raw actionlet (N, M, T', V) of prepared joints (N, M, T, V, C), by the online encoder.
+
+        With an anchor of the batch it is that of these sequences.
+        """
+        x = to_stream(keypoint, self.stream, self.layout)
+        raw, rows = self.online_actionlet(x, mask, self.anchor_projection(x))
         return rows.unfold(raw)
+
+    def check_hooks(self) -> None:
+        """Refuse to go on if the state of the last step was never taken up."""
+        super().check_hooks()
+        if self.pending_anchor is not None:
+            raise ConfigError("StaticAnchorHook is missing from custom_hooks: the anchor (anchor='ema') did not follow "
+                              "the last step; add dict(type='StaticAnchorHook') to custom_hooks")
+
+
+def find_actionlet(method: nn.Module, head: nn.Module, keypoint: Tensor, mask: Tensor, anchor: Tensor) -> Tensor:
+    """Actionlets that any single-stream encoder finds against a given anchor, without training.
+
+    Args:
+        method: A method or recogniser with ``encode``, ``backbone``, ``stream`` and ``layout``; its projector lies
+            between the pooled feature and the projection, the identity if it has none.
+        head: :class:`ActionletHead`.
+        keypoint: (N, M, T, V, C) prepared joints.
+        mask: (N, M) persons present.
+        anchor: (M, T, V, C) static anchor, joints.
+
+    Returns:
+        Raw actionlet (N, M, T', V).
+    """
+    projector = getattr(method, 'projector', nn.Identity())
+    with torch.no_grad(), eval_mode(method):
+        x = to_stream(anchor[None], method.stream, method.layout)
+        feature_map, rows = method.encode(method.backbone, x, anchor[None].flatten(2).abs().amax(2) > 0)
+        z_anchor = projector(rows.mean(feature_map.mean((2, 3))))
+        x = to_stream(keypoint, method.stream, method.layout)
+        feature_map, rows = method.encode(method.backbone, x, mask)
+        return rows.unfold(head(feature_map, rows, projector, z_anchor))
+
+
+def _checked_terms(terms: Sequence[Mapping[str, str]]) -> tuple[dict[str, str], ...]:
+    """The terms as plain dicts.
+
+    Raises:
+        ConfigError: If there is none, one is of no known kind, or one leans on an actionlet that no earlier one finds.
+    """
+    found: set[str] = set()
+    checked = tuple(dict(term) for term in terms)
+    for number, term in enumerate(checked):
+        if set(term) not in _TERM_KINDS:
+            raise ConfigError(f'ActCLR: terms.{number} has the keys {sorted(term)}, expected inside and outside, or '
+                              'mixed and weighted_by')
+        if 'mixed' in term and term['weighted_by'] not in found:
+            raise ConfigError(f"ActCLR: terms.{number}.weighted_by is {term['weighted_by']!r}, expected the 'inside' "
+                              f'view of a term before it: {sorted(found)}')
+        found |= {term['inside']} if 'inside' in term else set()
+    if not checked:
+        raise ConfigError('ActCLR: terms is empty, expected at least one query of stage two')
+    return checked
+
+
+def _region_scalars(regions: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    """Mean of A and its share above one half over the persons present, all motion-adaptive views together."""
+    present = [region[mask] for region, mask in regions.values() if mask.any()]
+    if not present:
+        # nobody in the whole batch: no mask, so no numbers about it
+        return {}
+    joined = torch.cat(present)
+    return {'mask_mean': joined.mean(), 'mask_share': (joined > 0.5).float().mean()}

@@ -6,11 +6,14 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from mmactclr.models.data_preprocessor import Mix
 from mmactclr.registry import MODELS
 from mmactclr.structures import SkeletonDataSample
 from mmactclr.utils import derive_seed, seeded_rng
 
 Views = Mapping[str, Tensor]
+Mixes = Mapping[str, Mix]
+NO_MIXES: Mixes = {}
 
 
 class BaseAlgorithm(BaseModel):
@@ -51,8 +54,20 @@ class BaseAlgorithm(BaseModel):
         """Views that this epoch's losses need."""
         raise NotImplementedError
 
-    def loss_terms(self, inputs: Mapping[str, Views], masks: Views) -> Iterator[tuple[str, Tensor]]:
-        """Yield ``(name, loss)``, each with a graph of its own."""
+    @property
+    def stage_epoch(self) -> int:
+        """Epochs since the stage that training stands in began."""
+        return self.epoch
+
+    def loss_terms(self, inputs: Mapping[str, Views], masks: Views,
+                   mixes: Mixes = NO_MIXES) -> Iterator[tuple[str, Tensor]]:
+        """Yield ``(name, loss)``, each with a graph of its own.
+
+        Args:
+            inputs: ``{stream: {view: (N, M, T, V, C)}}``.
+            masks: (N, M) persons present, by view.
+            mixes: What mixed views took from whom, by view.
+        """
         raise NotImplementedError
 
     def extract(self, keypoint: Tensor, mask: Tensor) -> dict[str, Tensor]:
@@ -68,9 +83,9 @@ class BaseAlgorithm(BaseModel):
             if hasattr(module.data_preprocessor, 'set_progress'):
                 module.data_preprocessor.set_progress(seed, epoch, iteration, rank)
 
-    def branch_rng(self):
-        """Randomness of this branch (dropout), a function of (seed, stream, iteration, rank)."""
-        return seeded_rng(derive_seed('step', self.seed, self.stream, self.iteration, self.rank))
+    def branch_rng(self, part: str = ''):
+        """Randomness of a part of this branch's step (dropout), a function of (seed, stream, iteration, rank, part)."""
+        return seeded_rng(derive_seed('step', self.seed, self.stream, self.iteration, self.rank, part))
 
     # the training step
 
@@ -80,7 +95,7 @@ class BaseAlgorithm(BaseModel):
             self._adopt_precision()
         views = self.training_views(data)
         losses: dict[str, Tensor] = {}
-        for name, loss in self.loss_terms(views['inputs'], views['masks']):
+        for name, loss in self.loss_terms(views['inputs'], views['masks'], views['mixes']):
             if losses and hasattr(optim_wrapper, '_inner_count'):
                 # the wrapper counts backward passes to know when gradients are complete: one step, one count
                 optim_wrapper._inner_count -= 1
@@ -92,8 +107,8 @@ class BaseAlgorithm(BaseModel):
         return self.step_outputs(losses)
 
     def training_views(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Augment a batch of the loader: ``inputs`` ``{stream: {view: tensor}}`` and ``masks`` by view."""
-        return self.data_preprocessor(data, True, views=self.view_names())
+        """Augment a batch of the loader: ``inputs`` ``{stream: {view: tensor}}``, ``masks`` and ``mixes`` by view."""
+        return self.data_preprocessor(data, True, views=self.view_names(), stage_epoch=self.stage_epoch)
 
     def step_outputs(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What a training step returns: the total, every term, and the scalars of the branches."""
@@ -102,13 +117,14 @@ class BaseAlgorithm(BaseModel):
         return {'loss': sum(losses.values()), **losses, **self._step_scalars()}
 
     def forward(self, inputs: Any, mask: Tensor | None = None, masks: Views | None = None,
-                mode: str = 'tensor', **meta: Tensor) -> Any:
+                mixes: Mixes = NO_MIXES, mode: str = 'tensor', **meta: Tensor) -> Any:
         """Run the method.
 
         Args:
             inputs: ``{stream: {view: tensor}}`` for losses, prepared joints (N, M, T, V, C) otherwise.
             mask: (N, M) persons present; all of them when left out.
             masks: Masks by view, for losses.
+            mixes: What mixed views took from whom, for losses.
             mode: ``loss`` gives a dict of losses, ``tensor`` the features by feature point, ``predict`` one
                 :class:`SkeletonDataSample` a sequence.
             meta: ``index``, ``label`` and ``role`` of the batch, carried into the samples.
@@ -116,7 +132,7 @@ class BaseAlgorithm(BaseModel):
         self._adopt_precision()
         with torch.autocast(self.data_preprocessor.device.type, enabled=False):
             if mode == 'loss':
-                return dict(self.loss_terms(inputs, masks))
+                return dict(self.loss_terms(inputs, masks, mixes))
             if mask is None:
                 mask = torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
             features = self.extract(inputs, mask)

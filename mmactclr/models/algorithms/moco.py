@@ -15,7 +15,7 @@ from mmactclr.structures import Layout, get_layout
 from mmactclr.transforms import to_stream
 from mmactclr.utils import derive_seed, seeded_rng
 
-from .base import BaseAlgorithm, Views
+from .base import NO_MIXES, BaseAlgorithm, Mixes, Views
 
 
 @MODELS.register_module()
@@ -100,7 +100,8 @@ class MoCo(BaseAlgorithm):
         """Two weak views."""
         return ('query', 'key')
 
-    def loss_terms(self, inputs: Mapping[str, Views], masks: Views) -> Iterator[tuple[str, Tensor]]:
+    def loss_terms(self, inputs: Mapping[str, Views], masks: Views,
+                   mixes: Mixes = NO_MIXES) -> Iterator[tuple[str, Tensor]]:
         """Eq. 10 on ``inputs[stream]['query']`` and ``['key']``, each (N, M, T, V, C)."""
         self.check_hooks()
         with self.branch_rng():

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mmactclr.errors import ConfigError
 from mmactclr.registry import MODELS
 
-from .base import BaseAlgorithm, Views
+from .base import NO_MIXES, BaseAlgorithm, Mixes, Views
 
 
 @MODELS.register_module()
@@ -46,14 +46,20 @@ class MultiStream(BaseAlgorithm):
         """Views of the branches; all of them stand in the same stage."""
         return next(iter(self.stream_branches.values())).view_names()
 
-    def loss_terms(self, inputs: Mapping[str, Views], masks: Views) -> Iterator[tuple[str, Tensor]]:
+    @property
+    def stage_epoch(self) -> int:
+        """That of the branches, which all stand in the same stage."""
+        return next(iter(self.stream_branches.values())).stage_epoch
+
+    def loss_terms(self, inputs: Mapping[str, Views], masks: Views,
+                   mixes: Mixes = NO_MIXES) -> Iterator[tuple[str, Tensor]]:
         """The terms of all branches, one branch after the other.
 
         A branch computes nothing before the terms of those before it are taken: who runs the backward
         pass of each term at once never holds the graphs of two branches.
         """
         for stream, branch in self.stream_branches.items():
-            for name, loss in branch.loss_terms(inputs, masks):
+            for name, loss in branch.loss_terms(inputs, masks, mixes):
                 yield f'{stream}.{name}', loss
 
     @torch.no_grad()

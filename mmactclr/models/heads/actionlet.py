@@ -13,6 +13,10 @@ from mmactclr.models.persons import PersonRows
 from mmactclr.registry import MODELS
 from mmactclr.structures import Layout, get_layout
 
+Selection = Literal['binary', 'max', 'saturate']
+# what the release divides its map by before it clips it at one: nearly every positive entry saturates
+RELEASE_SATURATION = 1e-8
+
 
 def anchor_gradient(pooled: Tensor, projector: nn.Module, z_anchor: Tensor) -> Tensor:
     """Gradient of ``-cos(z, z_anchor)`` with respect to the pooled feature.
@@ -34,8 +38,8 @@ def anchor_gradient(pooled: Tensor, projector: nn.Module, z_anchor: Tensor) -> T
         return torch.autograd.grad(distance, leaf)[0]
 
 
-def actionlet_map(feature_map: Tensor, rows: PersonRows, gradient: Tensor,
-                  neighbourhood: Tensor) -> Tensor:
+def actionlet_map(feature_map: Tensor, rows: PersonRows, gradient: Tensor, neighbourhood: Tensor,
+                  signed: bool = False, channels: Literal['sum', 'mean'] = 'sum') -> Tensor:
     """Eq. 4-5, supplement of Lin et al., CVPR 2023, in closed form.
 
     Average pooling spreads one gradient evenly over all cells, so the channel weights need no pass
@@ -45,28 +49,46 @@ def actionlet_map(feature_map: Tensor, rows: PersonRows, gradient: Tensor,
         feature_map: (P, C, T', V) encoder output h.
         rows: Which sequence every row belongs to.
         gradient: (N, C) from :func:`anchor_gradient`.
-        neighbourhood: (V, V) matrix G, column-normalised adjacency plus identity.
+        neighbourhood: (V, V) matrix that smooths over joints, every column of which sums to one: G of
+            Eq. 5, or that of :func:`part_neighbourhood`.
+        signed: Leave the relu on alpha out, as the authors' release does.
+        channels: Sum over channels (the paper) or mean (the release).
 
     Returns:
         (P, T', V) actionlet A, not negative, not normalised.
     """
     cells = feature_map.shape[2] * feature_map.shape[3]
-    alpha = gradient.relu() / (rows.count()[:, None].to(gradient.dtype) * cells)
+    alpha = (gradient if signed else gradient.relu()) / (rows.count()[:, None].to(gradient.dtype) * cells)
+    if channels == 'mean':
+        alpha = alpha / feature_map.shape[1]
     activation = torch.einsum('pc,pctv->ptv', alpha[rows.owner], feature_map).relu()
     return activation @ neighbourhood
 
 
-def select_region(actionlet: Tensor, mode: Literal['binary', 'max'] = 'binary') -> Tensor:
+def part_neighbourhood(layout: str | Mapping[str, Any] | Layout) -> Tensor:
+    """(V, V) matrix that gives every joint the mean over its body part; in place of G in the release."""
+    part = torch.tensor(get_layout(layout).part_of)
+    same = (part[:, None] == part).float()
+    return same / same.sum(0)
+
+
+def select_region(actionlet: Tensor, mode: Selection = 'binary', saturation: float = RELEASE_SATURATION) -> Tensor:
     """Turn the raw actionlet (P, T', V) into a selection in [0, 1] of the same shape.
 
-    ``binary`` keeps cells above the person's mean; ``max`` divides by the person's maximum. A zero
-    map stays zero in both.
+    ``binary`` keeps cells above the person's mean; ``max`` divides by the person's maximum;
+    ``saturate`` divides by ``saturation`` and clips at one, as the authors' release does. A zero map
+    stays zero in all of them.
+
+    Raises:
+        ConfigError: If there is no such mode.
     """
     if mode == 'binary':
         return (actionlet > actionlet.mean((1, 2), keepdim=True)).to(actionlet.dtype)
     if mode == 'max':
         return actionlet / actionlet.amax((1, 2), keepdim=True).clamp(min=torch.finfo(actionlet.dtype).tiny)
-    raise ConfigError(f"actionlet selection is {mode!r}, expected 'binary' or 'max'")
+    if mode == 'saturate':
+        return (actionlet / saturation).clamp(max=1.0)
+    raise ConfigError(f"actionlet selection is {mode!r}, expected 'binary', 'max' or 'saturate'")
 
 
 def upsample_region(region: Tensor, num_frames: int) -> Tensor:
@@ -96,19 +118,38 @@ def semantic_aware_pooling(feature_map: Tensor, actionlet: Tensor) -> Tensor:
 class ActionletHead(BaseModule):
     """Finds the actionlet of encoded sequences and what follows from it.
 
+    The defaults are the paper's. The authors' release has ``signed=True, channels='mean',
+    smoothing='part', selection='saturate', pooling='selection'``.
+
     Args:
-        layout: Joint layout; its bones smooth the activation over neighbouring joints.
+        layout: Joint layout; its bones or parts smooth the activation over joints.
         selection: How the actionlet becomes a mask for the transformation, see :func:`select_region`.
+        smoothing: ``adjacency``, G of Eq. 5, or ``part``, the mean over each body part.
+        signed: Leave the relu on alpha out.
+        channels: ``sum`` or ``mean`` over channels.
+        saturation: See :func:`select_region`; counts for ``selection='saturate'``.
+        pooling: What weighs in :func:`semantic_aware_pooling`: the ``raw`` actionlet or its ``selection``.
+
+    Raises:
+        ConfigError: If a switch has no such position.
     """
 
-    def __init__(self, layout: str | Mapping[str, Any] | Layout,
-                 selection: Literal['binary', 'max'] = 'binary') -> None:
+    def __init__(self, layout: str | Mapping[str, Any] | Layout, selection: Selection = 'binary',
+                 smoothing: Literal['adjacency', 'part'] = 'adjacency', signed: bool = False,
+                 channels: Literal['sum', 'mean'] = 'sum', saturation: float = RELEASE_SATURATION,
+                 pooling: Literal['raw', 'selection'] = 'raw') -> None:
         super().__init__()
-        if selection not in ('binary', 'max'):
-            raise ConfigError(f"ActionletHead: selection is {selection!r}, expected 'binary' or 'max'")
-        self.selection = selection
-        graph = normalised_neighbourhood(get_layout(layout))
-        self.register_buffer('neighbourhood', graph, persistent=False)
+        for name, value, known in (('selection', selection, ('binary', 'max', 'saturate')),
+                                   ('smoothing', smoothing, ('adjacency', 'part')),
+                                   ('channels', channels, ('sum', 'mean')), ('pooling', pooling, ('raw', 'selection'))):
+            if value not in known:
+                raise ConfigError(f'ActionletHead: {name} is {value!r}, expected one of {", ".join(known)}')
+        if saturation <= 0:
+            raise ConfigError(f'ActionletHead: saturation is {saturation}, expected a positive number')
+        self.selection, self.saturation, self.pooling = selection, saturation, pooling
+        self.signed, self.channels = signed, channels
+        smooth = normalised_neighbourhood if smoothing == 'adjacency' else part_neighbourhood
+        self.register_buffer('neighbourhood', smooth(get_layout(layout)), persistent=False)
 
     @torch.no_grad()
     def forward(self, feature_map: Tensor, rows: PersonRows, projector: nn.Module,
@@ -116,9 +157,19 @@ class ActionletHead(BaseModule):
         """Raw actionlet (P, T', V) of a feature map (P, C, T', V); zero for absent persons."""
         pooled = rows.mean(feature_map.mean((2, 3)))
         gradient = anchor_gradient(pooled, projector, z_anchor)
-        actionlet = actionlet_map(feature_map, rows, gradient, self.neighbourhood.to(feature_map.dtype))
+        actionlet = actionlet_map(feature_map, rows, gradient, self.neighbourhood.to(feature_map.dtype),
+                                  self.signed, self.channels)
         return actionlet * rows.present[:, None, None]
+
+    def select(self, actionlet: Tensor) -> Tensor:
+        """Selection in [0, 1] of a raw actionlet (P, T', V)."""
+        return select_region(actionlet, self.selection, self.saturation)
 
     def region(self, actionlet: Tensor, num_frames: int) -> Tensor:
         """Selection in [0, 1] at full frame rate, (P, num_frames, V)."""
-        return upsample_region(select_region(actionlet, self.selection), num_frames)
+        return upsample_region(self.select(actionlet), num_frames)
+
+    def pool(self, feature_map: Tensor, actionlet: Tensor) -> Tensor:
+        """SAFP of a feature map (P, C, T', V) with what ``pooling`` says; (P, C)."""
+        weight = actionlet if self.pooling == 'raw' else self.select(actionlet)
+        return semantic_aware_pooling(feature_map, weight)

@@ -3,11 +3,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmactclr.errors import ConfigError
 from mmactclr.registry import MODELS
 
 
-def similarity_mining(z_q: Tensor, z_k: Tensor, memory: Tensor, tau_q: float,
-                      tau_k: float) -> tuple[Tensor, Tensor]:
+def similarity_mining(z_q: Tensor, z_k: Tensor, memory: Tensor, tau_q: float, tau_k: float, squared: bool = False,
+                      ceiling: float | None = None, top_k: int | None = None) -> tuple[Tensor, Tensor]:
     """Eq. 11, supplement of Lin et al., CVPR 2023: cross-entropy between two views' similarities.
 
     Args:
@@ -16,6 +17,10 @@ def similarity_mining(z_q: Tensor, z_k: Tensor, memory: Tensor, tau_q: float,
         memory: (K, D) unit-length keys of earlier steps. An empty memory gives a loss of zero.
         tau_q: Temperature of the student.
         tau_k: Temperature of the teacher, lower than ``tau_q``.
+        squared: Square the student's similarities, as the authors' release does.
+        ceiling: The teacher's similarities above it count as -1: nearly the sequence itself, as the release has it.
+            None sets no limit.
+        top_k: Compare over the teacher's ``top_k`` most similar keys only, as the release does; all if None.
 
     Returns:
         ``(loss, teacher_entropy)``: the mean cross-entropy, and the mean entropy H(p_k), without
@@ -24,11 +29,22 @@ def similarity_mining(z_q: Tensor, z_k: Tensor, memory: Tensor, tau_q: float,
     z_q, z_k = F.normalize(z_q, dim=1), F.normalize(z_k.detach(), dim=1)
     if len(memory) == 0:
         return z_q.sum() * 0.0, z_q.new_zeros(())
-    log_student = F.log_softmax(z_q @ memory.t() / tau_q, dim=1)
+    student = z_q @ memory.t()
     with torch.no_grad():
-        log_teacher = F.log_softmax(z_k @ memory.t() / tau_k, dim=1)
+        teacher = z_k @ memory.t()
+        if ceiling is not None:
+            teacher = teacher.masked_fill(teacher > ceiling, -1.0)
+        chosen = None
+        if top_k is not None and top_k < len(memory):
+            teacher, chosen = teacher.topk(top_k, dim=1)
+        log_teacher = F.log_softmax(teacher / tau_k, dim=1)
         teacher = log_teacher.exp()
         entropy = -(teacher * log_teacher).sum(1).mean()
+    if chosen is not None:
+        student = student.gather(1, chosen)
+    if squared:
+        student = student.square()
+    log_student = F.log_softmax(student / tau_q, dim=1)
     return -(teacher * log_student).sum(1).mean(), entropy
 
 
@@ -36,15 +52,29 @@ def similarity_mining(z_q: Tensor, z_k: Tensor, memory: Tensor, tau_q: float,
 class SimilarityMiningLoss(nn.Module):
     """Module form of :func:`similarity_mining`.
 
+    The defaults are the paper's. The authors' release has ``squared=True, ceiling=0.95, top_k=8192`` and
+    logs the KL divergence, whose gradient is the same.
+
     Args:
         tau_q: Temperature of the student.
         tau_k: Temperature of the teacher.
+        squared: Square the student's similarities.
+        ceiling: The teacher's similarities above it count as -1.
+        top_k: Compare over that many of the teacher's most similar keys.
+
+    Raises:
+        ConfigError: If a temperature or ``top_k`` is not positive.
     """
 
-    def __init__(self, tau_q: float = 0.1, tau_k: float = 0.04) -> None:
+    def __init__(self, tau_q: float = 0.1, tau_k: float = 0.04, squared: bool = False,
+                 ceiling: float | None = None, top_k: int | None = None) -> None:
         super().__init__()
+        for name, value in dict(tau_q=tau_q, tau_k=tau_k, top_k=top_k).items():
+            if value is not None and value <= 0:
+                raise ConfigError(f'SimilarityMiningLoss: {name} is {value}, expected a positive number')
         self.tau_q, self.tau_k = tau_q, tau_k
+        self.squared, self.ceiling, self.top_k = squared, ceiling, top_k
 
     def forward(self, z_q: Tensor, z_k: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Loss and teacher entropy of (N, D) queries and keys over a (K, D) memory; two scalars."""
-        return similarity_mining(z_q, z_k, memory, self.tau_q, self.tau_k)
+        return similarity_mining(z_q, z_k, memory, self.tau_q, self.tau_k, self.squared, self.ceiling, self.top_k)

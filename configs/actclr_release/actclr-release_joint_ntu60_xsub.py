@@ -1,0 +1,5 @@
+_base_ = [
+    '../_base_/datasets/ntu60_xsub.py',
+    '../_base_/models/actclr_release.py',
+    '../_base_/schedules/release_350e.py',
+    '../_base_/default_runtime.py']

@@ -1,0 +1,112 @@
+"""Starts a run from an encoder that was trained before."""
+from collections.abc import Iterable, Mapping
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import Tensor
+
+from mmactclr.engine.checkpoints import ModelCard, check_fit, read_checkpoint, state_of
+from mmactclr.errors import ConfigError
+from mmactclr.models import MoCo
+from mmactclr.registry import HOOKS
+
+from .method import get_method
+
+_BRANCHES = 'stream_branches.'
+Weights = Mapping[str, Tensor]
+
+
+@HOOKS.register_module()
+class EncoderInitHook(Hook):
+    """Copies encoders, and projectors where the checkpoint has fitting ones, into a run that starts.
+
+    Memory, anchor, optimiser and epoch start afresh, which tells it from ``load_from``. The key encoders become
+    copies. A checkpoint of one stream serves that stream of a run of several; the others stay as they were drawn.
+    A resumed run keeps its own weights.
+
+    Args:
+        init_from: Checkpoint of ours, pretrained or converted; a dict gives one for each stream. Nothing given does nothing.
+
+    Raises:
+        ConfigError: If the checkpoint has no encoder of a stream of this run, or one that does not fit.
+        DataError: If it cannot be read.
+    """
+
+    # before anything looks at the weights
+    priority = 'VERY_HIGH'
+
+    def __init__(self, init_from: str | Mapping[str, str] | None = None) -> None:
+        self.init_from = init_from
+
+    def before_train(self, runner: Runner) -> None:
+        """Load, unless the run goes on from a checkpoint of its own."""
+        if not self.init_from or runner._resume:
+            return
+        branches = get_method(runner, 'EncoderInitHook').branches()
+        named = self.init_from if isinstance(self.init_from, Mapping) else None
+        found = _named_encoders(named, branches) if named else _shared_encoders(str(self.init_from), branches)
+        for stream, (path, state) in found.items():
+            parts = load_encoder(branches[stream], state, path)
+            runner.logger.info(f'{stream} stream starts from {path}: {parts}')
+        for stream in sorted(set(branches) - set(found)):
+            runner.logger.info(f'{stream} stream starts from random weights')
+
+
+def load_encoder(branch: MoCo, state: Weights, source: str) -> str:
+    """Copy ``backbone.*``, and ``projector.*`` if it fits, into a branch and its key encoder; returns what was taken.
+
+    Raises:
+        ConfigError: If the encoder does not fit; ``source`` names the file.
+    """
+    encoder = {name.removeprefix('backbone.'): value for name, value in state.items() if name.startswith('backbone.')}
+    check_fit(branch.backbone, encoder, source)
+    branch.backbone.load_state_dict(encoder)
+    own = branch.projector.state_dict()
+    projector = {name.removeprefix('projector.'): value for name, value in state.items()
+                 if name.startswith('projector.')}
+    fits = projector.keys() == own.keys() and all(projector[name].shape == own[name].shape for name in own)
+    if fits:
+        branch.projector.load_state_dict(projector)
+    branch.copy_to_key()
+    return 'encoder and projector' if fits else 'encoder; the projector starts from random weights'
+
+
+def _named_encoders(paths: Mapping[str, str], streams: Iterable[str]) -> dict[str, tuple[str, Weights]]:
+    """File and weights by stream, from one file a stream."""
+    unknown = sorted(set(paths) - set(streams))
+    if unknown:
+        raise ConfigError(f'init_from names the streams {unknown}, the run trains {sorted(streams)}')
+    found = {}
+    for stream, path in paths.items():
+        encoders = _read(path)
+        if not {stream, None} & set(encoders):
+            raise ConfigError(f'init_from.{stream}: {path!r} holds {sorted(encoders)}, not the {stream} stream')
+        found[stream] = path, encoders.get(stream, encoders.get(None))
+    return found
+
+
+def _shared_encoders(path: str, streams: Iterable[str]) -> dict[str, tuple[str, Weights]]:
+    """File and weights by stream, from the streams of one file that the run trains as well."""
+    encoders, streams = _read(path), list(streams)
+    if None in encoders:
+        # a file that does not say which stream it holds fits a run of one only
+        if len(streams) > 1:
+            raise ConfigError(f'init_from: {path!r} does not say which stream it holds, the run trains {streams}; name '
+                              'it: init_from.joint=FILE')
+        return {streams[0]: (path, encoders[None])}
+    found = {stream: (path, encoders[stream]) for stream in streams if stream in encoders}
+    if not found:
+        raise ConfigError(f'init_from: {path!r} holds {sorted(encoders)}, the run trains {streams}')
+    return found
+
+
+def _read(path: str) -> dict[str | None, Weights]:
+    """Weights of a checkpoint by stream; None where it does not say which stream it holds."""
+    checkpoint = read_checkpoint(path)
+    state, card = state_of(checkpoint), ModelCard.of(checkpoint, path)
+    several: dict[str | None, Weights] = {}
+    for name, value in state.items():
+        if name.startswith(_BRANCHES):
+            _, stream, rest = name.split('.', 2)
+            several.setdefault(stream, {})[rest] = value
+    return several or {card.model.get('stream') if card else None: state}
