@@ -63,13 +63,22 @@ class ContrastivePreprocessor(BaseDataPreprocessor):
             if unknown:
                 raise ConfigError(f"ContrastivePreprocessor: view {name!r} has unknown keys {sorted(unknown)}, "
                                   "expected 'joints', 'stream' and 'base'")
-            if base is not None and base not in self._bases:
-                raise ConfigError(f'ContrastivePreprocessor: view {name!r} starts from {base!r}, which is not '
-                                  f'a view defined before it; defined so far: {sorted(self._bases)}')
             self._bases[name] = base
             self._joint_pipelines[name] = build_transforms(view.get('joints', ()))
             self._stream_pipelines[name] = build_transforms(view.get('stream', ()))
+        for name in self._bases:
+            self._check_base(name)
         self.seed = self.epoch = self.iteration = self.rank = 0
+
+    def _check_base(self, name: str) -> None:
+        """Refuse a view whose chain of bases leads nowhere or back; a dumped config has its views in another order."""
+        chain = [name]
+        while (base := self._bases[chain[-1]]) is not None:
+            if base not in self._bases or base in chain:
+                what = 'starts from itself' if base in chain else 'is not a view'
+                raise ConfigError(f'ContrastivePreprocessor: view {chain[-1]!r} starts from {base!r}, which {what}; '
+                                  f'there are {sorted(self._bases)}')
+            chain.append(base)
 
     def set_progress(self, seed: int, epoch: int, iteration: int, rank: int) -> None:
         """Tell where training stands; augmentation is a function of these numbers."""

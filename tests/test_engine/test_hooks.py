@@ -30,6 +30,7 @@ from mmactclr.engine.hooks.progress_hook import format_duration
 from mmactclr.engine.hooks.static_anchor_hook import mean_motion
 from mmactclr.errors import ConfigError
 from mmactclr.registry import MODELS
+from mmactclr.transforms import to_stream
 
 
 @pytest.fixture
@@ -188,12 +189,33 @@ def test_static_anchor_is_the_mean_of_the_training_set(tiny_archive, build, wrap
         logger=logging.getLogger('anchor'),
     )
     StaticAnchorHook().before_train(runner)
-    for branch in model.branches().values():
-        np.testing.assert_allclose(branch.anchor.numpy(), expected, atol=1e-6)
+    for stream, branch in model.branches().items():
+        in_stream = to_stream(torch.from_numpy(expected), stream, dataset.archive.layout)
+        np.testing.assert_allclose(branch.anchor.numpy(), in_stream.numpy(), atol=1e-6)
         branch.anchor.fill_(3.0)
     runner._resume = True
     StaticAnchorHook().before_train(runner)
     assert all((branch.anchor == 3.0).all() for branch in model.branches().values())
+
+
+def test_an_anchor_that_follows_the_keys_moves_after_every_step(tiny_archive, build):
+    model = build('actclr_3s_ntu60_xsub', **{'model.branch.anchor': 'ema'})
+    runner = SimpleNamespace(model=model, _resume=False, logger=logging.getLogger('anchor'))
+    hook = StaticAnchorHook(momentum=0.75)
+    hook.before_train(runner)
+    assert not any(branch.anchor_ready for branch in model.branches().values())
+    for value in (4.0, 8.0):
+        for branch in model.branches().values():
+            branch.pending_anchor = torch.full_like(branch.anchor, value)
+        hook.after_train_iter(runner, 0)
+    hook.after_train_iter(runner, 0)
+    assert all((branch.anchor == 5.0).all() for branch in model.branches().values())
+
+
+@pytest.mark.parametrize('momentum', [-0.1, 1.5])
+def test_anchor_momentum_outside_its_range_is_refused(momentum):
+    with pytest.raises(ConfigError, match=f'StaticAnchorHook: momentum is {momentum}'):
+        StaticAnchorHook(momentum)
 
 
 def test_static_anchor_of_another_size_is_refused(tiny_archive, build):

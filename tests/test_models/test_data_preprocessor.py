@@ -191,10 +191,11 @@ def test_the_batch_itself_is_left_as_it_was():
             "view 'query' has unknown keys.*'joint'.*'joints', 'stream' and 'base'",
         ),
         (
-            dict(non=dict(base='act'), act=dict(joints=WEAK)),
-            "view 'non' starts from 'act', which is not a view defined before",
+            dict(non=dict(base='act'), key=dict(joints=WEAK)),
+            "view 'non' starts from 'act', which is not a view",
         ),
-        (dict(non=dict(base='non')), "starts from 'non'"),
+        (dict(non=dict(base='non')), "starts from 'non', which starts from itself"),
+        (dict(non=dict(base='act'), act=dict(base='non')), 'which starts from itself'),
     ],
 )
 def test_views_that_make_no_sense_are_refused(views, found):
@@ -215,3 +216,33 @@ def test_data_of_another_layout_is_refused(training):
     preprocessor = ContrastivePreprocessor('ntu25', VIEWS)
     with pytest.raises(ConfigError, match=r"\(5, 2, 16, 20, 3\).*'ntu25' with 25 joints"):
         preprocessor(batch, training, views=('query',))
+
+
+def test_views_may_be_defined_in_any_order():
+    """A config that was written to a file comes back with its keys sorted."""
+    batch, names = make_batch(), ('act', 'non')
+    given, turned = (views_of(make(dict(views)), batch, names) for views in (VIEWS.items(), reversed(VIEWS.items())))
+    assert all(torch.equal(given['joint'][name], turned['joint'][name]) for name in names)
+
+
+def test_a_mixed_view_tells_what_it_took_from_whom():
+    mixed = dict(base='key', stream=[dict(type='SkeletonMix', cutmix=1., resizemix=0., mixup=0.)])
+    batch = make_batch()
+    out = make(dict(key=dict(joints=ALONE), mixed=mixed))(batch, True, views=('key', 'mixed'))
+    assert set(out['mixes']) == {'mixed'}
+    own, partner = out['mixes']['mixed'].own[..., None], out['mixes']['mixed'].partner
+    key = out['inputs']['joint']['key']
+    expected = (own * key + (1 - own) * key[partner]) * batch['mask'][:, :, None, None, None]
+    torch.testing.assert_close(out['inputs']['joint']['mixed'], expected)
+    assert 0 < own.mean() < 1 and (partner != torch.arange(5)).all()
+    # whom the partner lacks nothing was taken from
+    assert (own[~batch['mask'][partner]] == 1).all() and (~batch['mask'][partner]).any()
+
+
+def test_the_epoch_of_the_stage_reaches_a_curriculum():
+    phases = [dict(start=3, transforms=WEAK)]
+    preprocessor, batch = make(dict(key=dict(joints=[dict(type='Curriculum', phases=phases)]))), make_batch()
+    for progress, stage_epoch, same in ((5, 2, True), (5, 3, False), (5, None, False), (2, None, True)):
+        preprocessor.set_progress(0, progress, 0, 0)
+        view = preprocessor(batch, True, views=('key',), stage_epoch=stage_epoch)['inputs']['joint']['key']
+        assert torch.equal(view, batch['inputs']) == same

@@ -39,12 +39,14 @@ def test_shared_fields_are_written_where_they_are_named_and_nowhere_else():
 @pytest.mark.parametrize('name', SHARED_FIELDS)
 def test_option_wins_over_what_the_config_shares(name, tiny_archive):
     value = dict(
-        data_root='elsewhere', layout='coco17', split='xother', num_frames=7, max_persons=3
+        data_root='elsewhere', layout='coco17', split='xother', num_frames=7, max_persons=3,
+        init_from='encoder.pth'
     )[name]
     options = {'data_root': str(tiny_archive), 'layout': 'ntu25', name: value}
     before = dict(options)
     cfg = load_config(CUSTOM, options)
-    assert cfg[name] == value == cfg.train_dataloader.dataset[name]
+    place = cfg.custom_hooks[0] if name == 'init_from' else cfg.train_dataloader.dataset
+    assert cfg[name] == value == place[name]
     assert options == before
 
 

@@ -1,5 +1,5 @@
-# ActCLR with the constants and switches of the authors' release (December 2023) without its defects: three loss terms, body
-# parts as masks, the anchor of the batch, averaged keys. Starts from an encoder: --cfg-options init_from=CKPT
+# ActCLR with the constants and switches of the authors' release (December 2023) without its defects: three loss terms,
+# body parts as masks, the anchor of the batch, averaged keys. Starts from an encoder: --cfg-options init_from=CKPT
 _base_ = './actclr_paper.py'
 five = [
     dict(type='RandomFlip', p=0.5),
@@ -16,8 +16,8 @@ seven = [
 # all of them for 100 epochs, then fewer and fewer, drawn anew every epoch; in the end not even crop and shear
 weak = [dict(type='Curriculum', phases=[dict(start=0, transforms={{_base_.weak}}), dict(start=300, transforms=[])])]
 normal = [*weak, dict(type='Curriculum', phases=[
-    dict(start=0, transforms=five), dict(start=100, transforms=five, count=3), dict(start=200, transforms=five, count=1),
-    dict(start=300, transforms=[])])]
+    dict(start=0, transforms=five), dict(start=100, transforms=five, count=3),
+    dict(start=200, transforms=five, count=1), dict(start=300, transforms=[])])]
 strong = [*weak, dict(type='Curriculum', phases=[
     dict(start=0, transforms=seven), dict(start=100, transforms=seven, count=5),
     dict(start=200, transforms=seven, count=3), dict(start=300, transforms=[])])]

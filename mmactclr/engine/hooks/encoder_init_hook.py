@@ -25,7 +25,8 @@ class EncoderInitHook(Hook):
     A resumed run keeps its own weights.
 
     Args:
-        init_from: Checkpoint of ours, pretrained or converted; a dict gives one for each stream. Nothing given does nothing.
+        init_from: Checkpoint of ours, pretrained or converted; a dict gives one for each stream. An empty one
+            does nothing.
 
     Raises:
         ConfigError: If the checkpoint has no encoder of a stream of this run, or one that does not fit.

@@ -117,29 +117,41 @@ class ActCLR(MoCo):
         with self.branch_rng('key'):
             z_k = self.key(views['key'], masks['key'], z_anchor)
         self.hold(z_k)
-        memory = self.memory.valid()
-        regions: dict[str, tuple[Tensor, Tensor]] = {}
-        divergence = z_k.new_zeros(())
-        for term in self.terms:
-            if 'mixed' in term:
-                query, mask = views[term['mixed']], masks[term['mixed']]
-                target = self.mixed_target(z_k, *regions[term['weighted_by']], mixes[term['mixed']])
-                name = term['mixed']
-            else:
-                name = term['inside']
-                query, mask, region = self.motion_adaptive_view(
-                    views, masks, z_anchor, term['inside'], term['outside'])
-                regions[name], target = (region, masks[name]), z_k
+        # all of them before the first training pass moves the batch statistics that the masks depend on
+        queries, scalars = self.queries(views, masks, mixes, z_k, z_anchor)
+        memory, divergence = self.memory.valid(), z_k.new_zeros(())
+        for name, query, mask, target in queries:
             with self.branch_rng(name):
                 feature_map, rows = self.encode(self.backbone, query, mask)
                 z_q = self.projector(rows.mean(feature_map.mean((2, 3))))
                 loss, teacher_entropy = self.mining_loss(z_q, target, memory)
             divergence = divergence + loss.detach() - teacher_entropy
-            yield 'loss_mining' if len(self.terms) == 1 else f'loss_mining_{name}', loss
+            yield 'loss_mining' if len(queries) == 1 else f'loss_mining_{name}', loss
         # of several terms the mean: each bounds the information that its own query shares with the key
         self.log_scalars = {
-            'mi_bound': log_size(memory) - divergence / len(self.terms), 'kl': divergence,
-            'anchor_similarity': F.cosine_similarity(z_k, z_anchor).mean(), **_region_scalars(regions)}
+            'mi_bound': log_size(memory) - divergence / len(queries), 'kl': divergence,
+            'anchor_similarity': F.cosine_similarity(z_k, z_anchor).mean(), **scalars}
+
+    def queries(self, views: Views, masks: Views, mixes: Mixes, z_k: Tensor, z_anchor: Tensor
+                ) -> tuple[list[tuple[str, Tensor, Tensor, Tensor]], dict[str, Tensor]]:
+        """What stage two asks of the online encoder in this step.
+
+        Returns:
+            For every term its name, its view (N, M, T, V, C), the persons present in it (N, M) and its target (N, D);
+            and statistics of the actionlets.
+        """
+        queries, regions = [], {}
+        for term in self.terms:
+            if 'mixed' in term:
+                name = term['mixed']
+                target = self.mixed_target(z_k, *regions[term['weighted_by']], mixes[name])
+                queries.append((name, views[name], masks[name], target))
+            else:
+                name = term['inside']
+                query, mask, region = self.motion_adaptive_view(views, masks, z_anchor, name, term['outside'])
+                regions[name] = region, masks[name]
+                queries.append((name, query, mask, z_k))
+        return queries, _region_scalars(regions)
 
     @torch.no_grad()
     def key(self, x: Tensor, mask: Tensor, z_anchor: Tensor) -> Tensor:
