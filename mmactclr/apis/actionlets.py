@@ -1,37 +1,80 @@
-"""What a trained model sees in the sequences of a data set."""
+"""What a trained encoder sees in the sequences of a data set."""
+from collections.abc import Sequence
+
 import numpy as np
-from torch import nn
+import torch
+from mmengine.utils import track_iter_progress
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from mmactclr.engine.hooks.static_anchor_hook import mean_motion
 from mmactclr.errors import ConfigError
+from mmactclr.evaluation.actionlet_parts import part_shares
+from mmactclr.models import ActCLR, ActionletHead
+from mmactclr.models.algorithms.actclr import find_actionlet
 from mmactclr.visualization import ActionletExample
+
+_BATCH = 128
+
+
+def compute_actionlets(model: nn.Module, dataset: Dataset, positions: Sequence[int] | None = None,
+                       stream: str | None = None) -> Tensor:
+    """Raw actionlets (N, M, T', V) of sequences of a data set.
+
+    ActCLR finds them against the static anchor of its training. Any other encoder finds them against the mean motion
+    of the data set, through its projector or, where it has none, directly on the pooled feature.
+
+    Args:
+        model: From :func:`~mmactclr.apis.init_model`.
+        dataset: A :class:`~mmactclr.datasets.SkeletonDataset`.
+        positions: Positions in the data set; all of them if None.
+        stream: Which stream of several; the first if None.
+
+    Raises:
+        ConfigError: If the model has no such stream or no encoder, or ActCLR no static anchor.
+    """
+    branch = _branch(model, stream)
+    positions = list(range(len(dataset))) if positions is None else list(positions)
+    device = next(branch.parameters()).device
+    if isinstance(branch, ActCLR):
+        def find(keypoint: Tensor, mask: Tensor) -> Tensor:
+            return branch.actionlet(keypoint, mask)
+    else:
+        head = ActionletHead(branch.layout).to(device)
+        anchor = mean_motion(dataset).to(device)
+
+        def find(keypoint: Tensor, mask: Tensor) -> Tensor:
+            return find_actionlet(branch, head, keypoint, mask, anchor)
+    chunks = [positions[i:i + _BATCH] for i in range(0, len(positions), _BATCH)]
+    found = []
+    for chunk in track_iter_progress(chunks) if len(chunks) > 4 else chunks:
+        batch = dataset.__getitems__(chunk)
+        found.append(find(batch['inputs'].to(device), batch['mask'].to(device)).cpu())
+    return torch.cat(found)
 
 
 def find_actionlets(model: nn.Module, dataset: Dataset, num: int = 6) -> list[ActionletExample]:
     """Actionlets of one sequence of each of ``num`` classes, spread evenly over those that occur.
 
-    Each person that is there has an entry of its own. Of several streams the first speaks.
+    Each person that is there has an entry of its own. Of several streams the first speaks. See
+    :func:`compute_actionlets`.
 
     Args:
-        model: A method with actionlets, from :func:`~mmactclr.apis.init_model`.
+        model: From :func:`~mmactclr.apis.init_model`.
         dataset: A :class:`~mmactclr.datasets.SkeletonDataset`.
         num: Classes to show; all of them where there are fewer.
 
     Raises:
-        ConfigError: If the method has no actionlets, its static anchor was never computed, or
-            ``num`` is not positive.
+        ConfigError: If the model has no encoder, its static anchor was never computed, or ``num`` is not
+            positive.
     """
-    branch = next(iter(model.branches().values()))
-    if not hasattr(branch, 'actionlet'):
-        raise ConfigError(f'{type(branch).__name__} has no actionlets; use a config and a '
-                          'checkpoint of ActCLR')
     if num < 1:
         raise ConfigError(f'the number of sequences to show is {num}, expected 1 or more')
     labels, first = np.unique(dataset.labels, return_index=True)
     chosen = np.unique(np.linspace(0, len(labels) - 1, num).round().astype(int))
-    batch = dataset.__getitems__(first[chosen].tolist())
-    device = branch.anchor.device
-    found = branch.actionlet(batch['inputs'].to(device), batch['mask'].to(device)).cpu().numpy()
+    positions = first[chosen].tolist()
+    found = compute_actionlets(model, dataset, positions).numpy()
+    batch = dataset.__getitems__(positions)
     joints = batch['inputs'].numpy()
     examples = []
     for i, label in enumerate(labels[chosen]):
@@ -41,3 +84,33 @@ def find_actionlets(model: nn.Module, dataset: Dataset, num: int = 6) -> list[Ac
             title += f', person {person + 1}' if len(persons) > 1 else ''
             examples.append(ActionletExample(title, joints[i, person], found[i, person]))
     return examples
+
+
+def actionlet_part_shares(model: nn.Module, dataset: Dataset, stream: str | None = None) -> dict[str, dict[str, float]]:
+    """Share of the actionlets on every body part, ``{class: {part: share}}``, mean over the sequences of each class.
+
+    Args:
+        model: From :func:`~mmactclr.apis.init_model`.
+        dataset: A labelled :class:`~mmactclr.datasets.SkeletonDataset`.
+        stream: Which stream of several; the first if None.
+
+    Raises:
+        ConfigError: As :func:`compute_actionlets`, and if the data have no classes.
+    """
+    classes = dataset.metainfo['classes']
+    if not classes:
+        raise ConfigError('shares by class need labelled data; convert the data with labels')
+    found = part_shares(compute_actionlets(model, dataset, stream=stream), torch.from_numpy(dataset.labels),
+                        dataset.metainfo['layout'])
+    return {classes[label]: parts for label, parts in found.items()}
+
+
+def _branch(model: nn.Module, stream: str | None) -> nn.Module:
+    branches = model.branches()
+    if stream is not None and stream not in branches:
+        raise ConfigError(f'the model has no stream {stream!r}, it has {", ".join(branches)}')
+    branch = next(iter(branches.values())) if stream is None else branches[stream]
+    if not hasattr(branch, 'encode'):
+        raise ConfigError(f'{type(branch).__name__} has no encoder that could find actionlets; use a pretrained '
+                          'checkpoint or one with a classifier')
+    return branch
