@@ -14,6 +14,8 @@ from mmactclr.utils import derive_seed, seeded_rng
 Views = Mapping[str, Tensor]
 Mixes = Mapping[str, Mix]
 NO_MIXES: Mixes = {}
+# feature point of raw class scores, where a model has a classifier
+SCORE = 'score'
 
 
 class BaseAlgorithm(BaseModel):
@@ -126,7 +128,8 @@ class BaseAlgorithm(BaseModel):
             masks: Masks by view, for losses.
             mixes: What mixed views took from whom, for losses.
             mode: ``loss`` gives a dict of losses, ``tensor`` the features by feature point, ``predict`` one
-                :class:`SkeletonDataSample` a sequence.
+                :class:`SkeletonDataSample` a sequence, with ``pred_score`` and ``pred_label`` where the model has a
+                classifier.
             meta: ``index``, ``label`` and ``role`` of the batch, carried into the samples.
         """
         self._adopt_precision()
@@ -140,10 +143,14 @@ class BaseAlgorithm(BaseModel):
             return features
         features = {point: value.float().cpu() for point, value in features.items()}
         columns = {name: value.tolist() for name, value in meta.items() if torch.is_tensor(value)}
-        return [SkeletonDataSample(
+        samples = [SkeletonDataSample(
             # copies: processes that exchange results would send the whole batch along with each view of it
             features={point: value[i].clone() for point, value in features.items()},
             **{name: column[i] for name, column in columns.items()}) for i in range(len(inputs))]
+        if SCORE in features:
+            for sample in samples:
+                sample.set_pred_score(sample.features[SCORE])
+        return samples
 
     def _adopt_precision(self) -> None:
         """Take over the surrounding autocast for the encoders; everything else stays in fp32."""

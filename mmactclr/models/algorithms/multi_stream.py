@@ -1,5 +1,5 @@
 """Joint, motion and bone branches in one run, from the same augmented joints."""
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,7 +9,10 @@ from torch import Tensor, nn
 from mmactclr.errors import ConfigError
 from mmactclr.registry import MODELS
 
-from .base import NO_MIXES, BaseAlgorithm, Mixes, Views
+from .base import NO_MIXES, SCORE, BaseAlgorithm, Mixes, Views
+
+# section 4 of the method; the release weighs motion as the others for one split, which is not followed
+DEFAULT_FUSION = {'joint': 0.6, 'motion': 0.4, 'bone': 0.6}
 
 
 @MODELS.register_module()
@@ -19,16 +22,22 @@ class MultiStream(BaseAlgorithm):
     Args:
         branch: Config of the single-stream method; its own ``stream`` and ``data_preprocessor`` do not count.
         streams: Streams to train.
+        fusion: Weights of the streams' raw class scores, where the branches give any.
         data_preprocessor: Config of the preprocessor that all branches share.
+
+    Raises:
+        ConfigError: If a stream is named twice, or one has no weight from 0 up.
     """
 
     def __init__(self, branch: Mapping[str, Any],
                  streams: Sequence[str] = ('joint', 'motion', 'bone'),
+                 fusion: Mapping[str, float] = DEFAULT_FUSION,
                  data_preprocessor: Mapping[str, Any] | None = None,
                  init_cfg: Mapping[str, Any] | None = None) -> None:
         super().__init__(data_preprocessor, init_cfg)
         if len(set(streams)) != len(streams) or not streams:
             raise ConfigError(f'MultiStream: streams are {list(streams)}, expected each of them once')
+        self.fusion = check_fusion(fusion, streams, 'MultiStream')
         self.stream_branches = nn.ModuleDict(
             {stream: MODELS.build(dict(branch, stream=stream, data_preprocessor=None)) for stream in streams})
 
@@ -64,10 +73,33 @@ class MultiStream(BaseAlgorithm):
 
     @torch.no_grad()
     def extract(self, keypoint: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """Feature points of every stream (``joint.backbone``, ...) and all streams concatenated."""
-        features, joined = {}, {}
+        """Feature points of every stream (``joint.backbone``, ...), all streams concatenated, and fused class scores.
+
+        ``score`` is the weighted sum of the streams' raw class scores; other points are brought to unit length and
+        concatenated.
+        """
+        features: dict[str, Tensor] = {}
+        points: dict[str, dict[str, Tensor]] = {}
         for stream, branch in self.stream_branches.items():
             for point, value in branch.extract(keypoint, mask).items():
                 features[f'{stream}.{point}'] = value
-                joined.setdefault(point, []).append(F.normalize(value, dim=1))
-        return {**{point: torch.cat(values, 1) for point, values in joined.items()}, **features}
+                points.setdefault(point, {})[stream] = value
+        joined = {
+            point: sum(self.fusion[stream] * value for stream, value in values.items()) if point == SCORE
+            else torch.cat([F.normalize(value, dim=1) for value in values.values()], 1)
+            for point, values in points.items()}
+        return {**joined, **features}
+
+
+def check_fusion(fusion: Mapping[str, float], streams: Iterable[str], who: str) -> dict[str, float]:
+    """The weights of ``streams`` in a fusion of their raw class scores.
+
+    Raises:
+        ConfigError: If a stream has no weight, one is negative, or all are zero; ``who`` is named in the message.
+    """
+    weights = {stream: fusion.get(stream) for stream in streams}
+    bad = {stream: weight for stream, weight in weights.items() if weight is None or weight < 0}
+    if bad or not any(weights.values()):
+        raise ConfigError(f'{who}: fusion is {dict(fusion)}, expected a weight from 0 up for each of the streams '
+                          f'{", ".join(weights)}, not all of them zero')
+    return weights
