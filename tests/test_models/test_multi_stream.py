@@ -41,7 +41,8 @@ class Scores(BaseAlgorithm):
 @pytest.mark.parametrize('fusion, expected', [(None, 0.6 + 4 + 60), (dict(joint=1, motion=0, bone=2), 201)])
 def test_class_scores_are_fused_by_weight(fusion, expected, monkeypatch):
     monkeypatch.setitem(MODELS.module_dict, 'Scores', Scores)
-    model = MODELS.build(dict(type='MultiStream', branch=dict(type='Scores'), **(dict(fusion=fusion) if fusion else {})))
+    given = dict(fusion=fusion) if fusion else {}
+    model = MODELS.build(dict(type='MultiStream', branch=dict(type='Scores'), **given))
     (sample,) = model(torch.zeros(1, 2, 16, 20, 3), mode='predict')
     torch.testing.assert_close(sample.pred_score, torch.full((3,), float(expected)))
     assert sample.features['backbone'].shape == (6,) and sample.features['bone.score'].tolist() == [100.0] * 3
