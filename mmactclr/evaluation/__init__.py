@@ -3,7 +3,8 @@ from .actionlet_limbs import fit_batch_statistics, limb_accuracy, shuffle_joints
 from .features import FeatureMetric
 from .knn import KNNEvaluator, knn_predict
 from .linear import LinearEvaluator, linear_probe
+from .logistic import LogisticEvaluator, logistic_regression
 from .table import format_table
 
-__all__ = ['FeatureMetric', 'KNNEvaluator', 'LinearEvaluator', 'fit_batch_statistics', 'format_table', 'knn_predict',
-           'limb_accuracy', 'linear_probe', 'shuffle_joints']
+__all__ = ['FeatureMetric', 'KNNEvaluator', 'LinearEvaluator', 'LogisticEvaluator', 'fit_batch_statistics',
+           'format_table', 'knn_predict', 'limb_accuracy', 'linear_probe', 'logistic_regression', 'shuffle_joints']

@@ -12,9 +12,9 @@ from mmactclr.registry import METRICS
 from .features import FeatureMetric, FeatureSplit
 
 
-def knn_predict(bank: Tensor, bank_labels: Tensor, queries: Tensor, k: int = 20,
-                temperature: float = 0.1, chunk: int = 1024) -> Tensor:
-    """Vote of the k nearest bank features by cosine similarity, each weighted exp(similarity / T).
+def knn_scores(bank: Tensor, bank_labels: Tensor, queries: Tensor, k: int = 20,
+               temperature: float = 0.1, chunk: int = 1024) -> Tensor:
+    """Votes of the k nearest bank features by cosine similarity, each weighted exp(similarity / T).
 
     Protocol of Wu et al., CVPR 2018, as the skeleton papers use it.
 
@@ -27,11 +27,11 @@ def knn_predict(bank: Tensor, bank_labels: Tensor, queries: Tensor, k: int = 20,
         chunk: Queries compared at once.
 
     Returns:
-        (Q,) predicted labels.
+        (Q, classes) share of every class in the vote; rows add up to one.
     """
     bank = F.normalize(bank, dim=1)
     num_classes = int(bank_labels.max()) + 1
-    predictions = []
+    scores = []
     for part in queries.split(chunk):
         similarity = F.normalize(part, dim=1) @ bank.t()
         nearest, where = similarity.topk(min(k, len(bank)), dim=1)
@@ -39,8 +39,14 @@ def knn_predict(bank: Tensor, bank_labels: Tensor, queries: Tensor, k: int = 20,
         # relative to the nearest: the vote is the same, and no temperature overflows
         weight = ((nearest - nearest[:, :1]) / temperature).exp()
         votes.scatter_add_(1, bank_labels[where], weight)
-        predictions.append(votes.argmax(1))
-    return torch.cat(predictions)
+        scores.append(votes / votes.sum(1, keepdim=True))
+    return torch.cat(scores)
+
+
+def knn_predict(bank: Tensor, bank_labels: Tensor, queries: Tensor, k: int = 20,
+                temperature: float = 0.1, chunk: int = 1024) -> Tensor:
+    """Label (Q,) that wins the vote of :func:`knn_scores`, which has the same arguments."""
+    return knn_scores(bank, bank_labels, queries, k, temperature, chunk).argmax(1)
 
 
 @METRICS.register_module()
@@ -66,7 +72,7 @@ class KNNEvaluator(FeatureMetric):
         """Neighbours, temperature, similarity and feature points."""
         return {**super().protocol, 'k': list(self.k), 'temperature': self.temperature, 'similarity': 'cosine'}
 
-    def score(self, split: FeatureSplit) -> dict[str, float]:
-        """``{'k20': accuracy, ...}`` in percent."""
-        return {f'k{k}': 100.0 * (knn_predict(split.bank, split.bank_labels, split.queries, k, self.temperature)
-                                  == split.query_labels).float().mean().item() for k in self.k}
+    def class_scores(self, split: FeatureSplit) -> dict[str, Tensor]:
+        """``{'k20': shares of the vote (Q, classes), ...}``."""
+        return {f'k{k}': knn_scores(split.bank, split.bank_labels, split.queries, k, self.temperature)
+                for k in self.k}

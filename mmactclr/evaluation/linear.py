@@ -93,9 +93,7 @@ class LinearEvaluator(FeatureMetric):
         """The recipe and the feature points."""
         return {**super().protocol, **self.recipe}
 
-    def score(self, split: FeatureSplit) -> dict[str, float]:
-        """``{'top1': accuracy}`` in percent."""
-        num_classes = int(torch.cat([split.bank_labels, split.query_labels]).max()) + 1
-        probe = linear_probe(split.bank, split.bank_labels, num_classes, **self.recipe)
-        correct = probe(split.queries).argmax(1) == split.query_labels
-        return {'top1': 100.0 * correct.float().mean().item()}
+    def class_scores(self, split: FeatureSplit) -> dict[str, Tensor]:
+        """``{'top1': logits (Q, classes)}``."""
+        probe = linear_probe(split.bank, split.bank_labels, split.num_classes, **self.recipe)
+        return {'top1': probe(split.queries)}
