@@ -1,7 +1,8 @@
 """Adjacency matrices of a skeleton for spatial graph convolution.
 
 A[k, v, w] weighs what joint v sends to joint w in subset k, as in
-``einsum('nkctv,kvw->nctw', x, A)``; every column of the sum over k adds up to one.
+``einsum('nkctv,kvw->nctw', x, A)``; every column of the sum over k adds up to one, but for ``inward_outward``, where
+each subset is normalised by itself.
 """
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from mmactclr.errors import ConfigError
 from mmactclr.structures import Layout, get_layout
 
-STRATEGIES = ('uniform', 'distance', 'spatial')
+STRATEGIES = ('uniform', 'distance', 'spatial', 'inward_outward')
 HOPS = ('one', 'full')
 
 
@@ -40,7 +41,9 @@ def build_adjacency(layout: str | Layout | Mapping[str, Any],
         layout: Layout of V joints.
         strategy: ``uniform``, one subset; ``distance``, the joint itself and its neighbours;
             ``spatial``, the joint itself, its centrifugal neighbours (as far from the centre or
-            further) and its centripetal ones (nearer to the centre).
+            further) and its centripetal ones (nearer to the centre); ``inward_outward``, the joint
+            itself, its parent and its children, each subset normalised by itself (2s-AGCN, Shi et
+            al., CVPR 2019; the public SkeleMixCLR weights).
         hops: How far distances to the centre are measured in ``spatial``. ``one``: up to one hop,
             everything beyond counting as equally far, as in the public ST-GCN code, so that the
             third subset holds only what the centre and its neighbours send outwards. Public
@@ -56,6 +59,8 @@ def build_adjacency(layout: str | Layout | Mapping[str, Any],
         if value not in known:
             raise ConfigError(f'graph: {key} is {value!r}; choose one of {", ".join(known)}')
     layout = get_layout(layout)
+    if strategy == 'inward_outward':
+        return _inward_outward(layout)
     whole = normalised_neighbourhood(layout)
     own = torch.diag(whole.diagonal())
     others = whole - own
@@ -68,3 +73,12 @@ def build_adjacency(layout: str | Layout | Mapping[str, Any],
         depth = depth.clamp(max=2)
     sender_nearer = depth[:, None] < depth[None, :]
     return torch.stack([own, others * ~sender_nearer, others * sender_nearer])
+
+
+def _inward_outward(layout: Layout) -> torch.Tensor:
+    """Self links, parent to child, children to parent, every column that is not empty adding up to one."""
+    subsets = torch.zeros(3, layout.num_joints, layout.num_joints)
+    subsets[0].fill_diagonal_(1)
+    for child, parent in layout.bones:
+        subsets[1, parent, child] = subsets[2, child, parent] = 1
+    return subsets / subsets.sum(1, keepdim=True).clamp(min=1)
