@@ -290,7 +290,6 @@ def test_a_file_that_is_no_checkpoint(with_checkpoint, checkpoint, tmp_path, kin
             {'model.backbone.channels': [4, 4], 'model.projector.in_channels': 4},
             [r'no place in the model.*units\.2'],
         ),
-        ({'config': 'actclr_3s_ntu60_xsub'}, ['missing', r'stream_branches\.joint\.backbone']),
     ],
 )
 def test_a_checkpoint_of_another_architecture(with_checkpoint, checkpoint, more, says):
