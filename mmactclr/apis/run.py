@@ -200,7 +200,20 @@ def _read_checkpoint(cfg: Config) -> ModelCard | None:
     source = cfg.get('load_from')
     if not source or '://' in source:
         return None
-    return ModelCard.of(read_checkpoint(source), source)
+    checkpoint = read_checkpoint(source)
+    if cfg.get('resume'):
+        _check_resumable(checkpoint, source)
+    return ModelCard.of(checkpoint, source)
+
+
+def _check_resumable(checkpoint: Mapping[str, Any], source: str) -> None:
+    """Refuse to go on from a file of weights alone."""
+    meta = checkpoint.get('meta')
+    progress = [meta.get(name) for name in ('epoch', 'iter')] if isinstance(meta, Mapping) else []
+    if not progress or not all(isinstance(value, int) for value in progress) \
+            or not isinstance(checkpoint.get('message_hub'), Mapping):
+        raise ConfigError(f'checkpoint {source!r} does not say where its training stood (epoch, iter, message_hub), so '
+                          f'it cannot go on; start a new run from its weights: --cfg-options load_from={source}')
 
 
 def _check_trainable(runner: Runner) -> None:

@@ -129,7 +129,16 @@ def _find_damage(values: Mapping[str, Any]) -> str | None:
         return 'classes are no names'
     if not all(isinstance(step, dict) for step in values['preparation'] or ()):
         return 'preparation holds something besides transform configs'
-    return _find_damaged_layout(values['layout'])
+    return _find_damaged_streams(values['model']) or _find_damaged_layout(values['layout'])
+
+
+def _find_damaged_streams(model: Mapping[str, Any]) -> str | None:
+    streams = model.get('streams', [model.get('stream', 'joint')])
+    if not isinstance(streams, (list, tuple)) or not all(isinstance(stream, str) for stream in streams):
+        return 'model.stream or model.streams are no names'
+    if not isinstance(model.get('branch', {}), dict):
+        return 'model.branch is no config'
+    return None
 
 
 def _find_damaged_layout(layout: Mapping[str, Any]) -> str | None:

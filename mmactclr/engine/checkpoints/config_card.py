@@ -45,8 +45,10 @@ def adopt_card(cfg: Config, card: ModelCard, source: str, explicit: Collection[s
         explicit: Top-level fields that the user has set and that stay as they are.
 
     Raises:
-        ConfigError: If the card asks for components that are not registered.
+        ConfigError: If the model of the card cannot be built here.
     """
+    # once for nothing: the runner's own attempt would end in a traceback where a card is damaged
+    card.build(source)
     cfg.model = card.model_config(source)
     for name in ('layout', 'num_frames', 'max_persons'):
         if name not in explicit:

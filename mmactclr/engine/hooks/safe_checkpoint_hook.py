@@ -92,6 +92,8 @@ class SafeCheckpointHook(Hook):
         if 'message_hub' in checkpoint:
             checkpoint['message_hub'] = from_plain(checkpoint['message_hub'])
         meta = checkpoint.get('meta', {})
+        # a config as text, of old versions: the runner would execute whatever code it holds
+        meta.pop('config', None)
         if runner._resume and 'dataset_meta' in meta:
             # the runner compares pickles and would warn of other data because a layout was saved as plain numbers
             current = getattr(runner.train_dataloader.dataset, 'metainfo', None)
