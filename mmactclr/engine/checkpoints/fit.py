@@ -127,9 +127,9 @@ def _other_graph(model: nn.Module, state: Mapping[str, Any]) -> str | None:
             continue
         found = state[name]
         if found.shape == own.shape:
-            apart = (found.to(own) - own).abs().max().item()
+            apart = (found.to(own.device).double() - own.double()).abs().max().item()
             # a file of half precision has rounded its graph as well
-            if apart <= max(_SAME_GRAPH, torch.finfo(found.dtype).eps):
+            if apart <= max(_SAME_GRAPH, torch.finfo(found.dtype).eps if found.is_floating_point() else 0):
                 continue
             how = f'values differ by up to {apart:.2g}'
         else:
