@@ -159,6 +159,9 @@ HOSTILE = {
     'backbone that is none': (dict(backbone='STGCN'), 'cannot be built'),
     'negative width': (dict(backbone=dict(type='STGCN', layout=LAYOUT, channels=[-4])), 'cannot be built'),
     'absurd width': (dict(backbone=dict(type='STGCN', layout=LAYOUT, channels=[10**12])), 'channels.0.*1000000000000'),
+    'more than memory holds': (dict(backbone=dict(type='STGCN', layout=LAYOUT, channels=[50_000, 50_000, 8],
+                                                  strided_units=[1])),
+                               r'5\d(,\d{3}){3} weights and buffers, expected at most 1,073,741,824'),
     'refused by the component': (dict(stream='smell'), "cannot be built.*stream is 'smell'"),
 }
 

@@ -32,8 +32,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                               description='Join checkpoints of two or three single streams, whose models differ in '
                                           'nothing else.')
     join.add_argument('dst', metavar='DST', help='file to write')
-    for stream in STREAMS:
-        join.add_argument(f'--{stream}', metavar='CKPT', help=f'checkpoint of the {stream} stream')
+    join.add_argument('--joint', metavar='CKPT', help='checkpoint of the joint stream')
+    join.add_argument('--motion', metavar='CKPT', help='checkpoint of the motion stream')
+    join.add_argument('--bone', metavar='CKPT', help='checkpoint of the bone stream')
     return parser.parse_args(argv)
 
 

@@ -24,6 +24,8 @@ VERSION = 1
 # far above what anybody records, far below what fills a memory: a card may say anything
 MAX_FRAMES, MAX_PERSONS, MAX_JOINTS = 10_000, 100, 1_000
 _MAX_NUMBER = 2 ** 20
+# weights and buffers of a model, 4 GiB of them; a 3s model of the paper has nine million
+_MAX_VALUES = 2 ** 30
 _KINDS = dict(model=dict, layout=dict, num_frames=int, max_persons=int, preparation=(list, type(None)), classes=list,
               source=str)
 # entries of a model config that fetch weights from elsewhere; a checkpoint brings its own
@@ -105,12 +107,25 @@ class ModelCard:
                 arguments; ``source`` names the file.
         """
         config = self.model_config(source)
+        values = _count_values(config)
+        if values > _MAX_VALUES:
+            raise ConfigError(f'checkpoint {source!r}: the model of its card has {values:,} weights and buffers, '
+                              f'expected at most {_MAX_VALUES:,}; name the config it was trained with')
         try:
             return MODELS.build(config)
         except Exception as error:  # arguments from outside make a component raise whatever they do
             raise ConfigError(f'checkpoint {source!r}: the model of its card cannot be built '
                               f'({type(error).__name__}: {error}); take an intact copy of the file, or name the '
                               'config it was trained with') from error
+
+
+def _count_values(config: dict[str, Any]) -> int:
+    """Weights and buffers of a model, counted without memory for them; 0 where a component cannot be built so."""
+    try:
+        with torch.device('meta'):
+            return sum(value.numel() for value in MODELS.build(config).state_dict().values())
+    except Exception:  # the attempt that counts says why
+        return 0
 
 
 def _find_damage(values: Mapping[str, Any]) -> str | None:
