@@ -1,5 +1,9 @@
 """Evaluate a checkpoint beside the baselines it has to beat; writes WORK_DIR/metrics.json.
 
+A config with model='checkpoint' evaluates any checkpoint that has a model card: model, layout, num_frames,
+max_persons and preparation are those of the card. Of these, what --cfg-options names (layout, num_frames,
+max_persons) stays as it says there, and is refused where the weights do not fit it.
+
 Example:
     python tools/test.py configs/actclr/actclr_joint_utdmhad_xsub.py work_dirs/first/epoch_300.pth
 """
@@ -16,7 +20,8 @@ def parse_args() -> argparse.Namespace:
     from mmactclr.utils.cli import OptionsAction
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file, or the name of one of the configs of this package')
-    parser.add_argument('checkpoint', help='checkpoint of that config')
+    parser.add_argument('checkpoint',
+                        help="checkpoint of that config; any with a card where the config says model='checkpoint'")
     parser.add_argument('--work-dir', help='folder for the log and metrics.json; default work_dirs/CONFIG')
     parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, metavar='K=V', default={},
                         help='override entries of the config, e.g. split=xview_clean')

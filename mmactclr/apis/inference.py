@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmactclr.engine.checkpoints import check_fit, read_checkpoint, state_of
+from mmactclr.engine.checkpoints import FROM_CHECKPOINT, ModelCard, check_fit, read_checkpoint, state_of
 from mmactclr.errors import ConfigError
 from mmactclr.models import BaseAlgorithm, MoCo
 from mmactclr.registry import MODELS
@@ -16,18 +16,22 @@ from mmactclr.utils import load_config
 from .run import explain_build_errors
 
 
-def init_model(config: str | Path | Config, checkpoint: str | Path | None = None,
+def init_model(config: str | Path | Config | None = None, checkpoint: str | Path | None = None,
                device: str | torch.device = 'cpu') -> nn.Module:
-    """Build the model of a config in eval mode.
+    """Build a model in eval mode, from a config or from what a checkpoint says of itself.
 
     Args:
-        config: Path or name of a config, or a loaded one.
+        config: Path or name of a config, or a loaded one; None takes the model of the checkpoint's card.
         checkpoint: Weights to load; freshly initialised weights if None.
         device: Where the model is put.
 
+    Returns:
+        The model; its attribute ``card`` is the :class:`ModelCard` of the checkpoint, None where there is none.
+
     Raises:
-        ConfigError: If the config does not exist or the checkpoint belongs to another model.
-        DataError: If the checkpoint does not exist or cannot be read.
+        ConfigError: If the config does not exist, the checkpoint belongs to another model, or neither a config nor
+            a card says which model to build.
+        DataError: If the checkpoint does not exist or cannot be read, or its weights or card are damaged.
 
     Example:
         >>> model = init_model('moco_joint_synthetic_xsub')
@@ -36,40 +40,51 @@ def init_model(config: str | Path | Config, checkpoint: str | Path | None = None
         >>> features['projection'].shape
         torch.Size([1, 64])
     """
-    cfg = config if isinstance(config, Config) else load_config(config)
-    if 'model' not in cfg:
-        raise ConfigError(f"{cfg.filename or 'the config'}: field 'model' is missing; build models "
-                          'from a leaf config, not from one of configs/_base_')
-    with explain_build_errors(cfg.filename):
-        model = MODELS.build(cfg.model)
+    cfg = config if config is None or isinstance(config, Config) else load_config(config)
     if checkpoint is None:
+        model = _build(cfg, None, '')
         model.init_weights()
+        model.card = None
     else:
-        load_weights(model, checkpoint)
+        content, source = read_checkpoint(checkpoint), str(checkpoint)
+        card = ModelCard.of(content, source)
+        model = _build(cfg, card, source)
+        _load_state(model, state_of(content), source, card)
+        model.card = card
     return model.to(device).eval()
 
 
-def load_weights(model: nn.Module, checkpoint: str | Path) -> None:
-    """Load a checkpoint; buffers that a run fills by itself and key encoders may be missing in it.
+def _build(cfg: Config | None, card: ModelCard | None, source: str) -> nn.Module:
+    """The model of a config, or of a card where the config names none."""
+    name = cfg.filename or 'the config' if cfg is not None else None
+    if cfg is not None and 'model' not in cfg:
+        raise ConfigError(f"{name}: field 'model' is missing; build models from a leaf config, not from one of "
+                          'configs/_base_')
+    if cfg is not None and cfg.model != FROM_CHECKPOINT:
+        with explain_build_errors(cfg.filename):
+            return MODELS.build(cfg.model)
+    if not source:
+        raise ConfigError(f"{name}: model='{FROM_CHECKPOINT}' needs a checkpoint" if name else
+                          'init_model needs a config, a checkpoint or both; found neither')
+    if card is None:
+        raise ConfigError(f'checkpoint {source!r} has no model card, so nothing says which model it is of; name the '
+                          'config it was trained with: init_model(CONFIG, CHECKPOINT)')
+    return card.build(source)
+
+
+def _load_state(model: nn.Module, state: Mapping[str, Tensor], source: str, card: ModelCard | None) -> None:
+    """Copy weights into a model; buffers that a run fills by itself and key encoders may be missing in them.
 
     A key encoder that is missing becomes a copy of the online one.
 
     Raises:
-        DataError: If the file does not exist, is damaged or is no checkpoint.
         ConfigError: If names or shapes do not fit the model; the message names the first of them.
+        DataError: If the weights are damaged.
     """
-    state = state_of(read_checkpoint(checkpoint))
-    check_fit(model, state, str(checkpoint), trained_only=True)
-    try:
-        model.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        # a buffer, the static anchor for one, is of another size
-        lines = [line.strip() for line in str(error).splitlines()[1:]]
-        raise ConfigError(f'checkpoint {str(checkpoint)!r} does not fit the model of the config: '
-                          f'{lines[0]} Use num_frames, max_persons and layout of its training'
-                          ) from error
+    check_fit(model, state, source, trained_only=True, card=card)
+    model.load_state_dict(state, strict=False)
     if isinstance(model, BaseAlgorithm):
-        _complete_keys(model, state, str(checkpoint))
+        _complete_keys(model, state, source)
 
 
 def _complete_keys(model: BaseAlgorithm, state: Mapping[str, Tensor], source: str) -> None:

@@ -12,13 +12,15 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, find_latest_checkpoint
 
 import mmactclr.datasets  # noqa: F401
 import mmactclr.engine  # noqa: F401
 from mmactclr import registry
-from mmactclr.engine.checkpoints import read_checkpoint
+from mmactclr.engine.checkpoints import FROM_CHECKPOINT, ModelCard, adopt_card, read_checkpoint
 from mmactclr.errors import ConfigError
+from mmactclr.models import BaseAlgorithm
 from mmactclr.registry import RUNNERS
 from mmactclr.utils import load_config
 
@@ -49,6 +51,9 @@ def build_runner(config: str | Path | Config, work_dir: str | Path | None = None
     if 'model' not in cfg:
         raise ConfigError(f"{cfg.filename or 'the config'}: field 'model' is missing; train and test with a leaf "
                           'config, not with one of configs/_base_')
+    if cfg.model == FROM_CHECKPOINT:
+        raise ConfigError(f"{cfg.filename or 'the config'}: model='{FROM_CHECKPOINT}' takes the model from the "
+                          'checkpoint that tools/test.py evaluates; name a model to train')
     cfg.work_dir = _work_dir(cfg, work_dir)
     cfg.launcher = launcher
     if launcher != 'none':
@@ -80,11 +85,12 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
     if resume:
         cfg.resume = True
         cfg.load_from = find_latest_checkpoint(_work_dir(cfg, work_dir)) if resume == 'auto' else str(resume)
-    _check_checkpoint(cfg)
+    _read_checkpoint(cfg)
     _check_optimizer(cfg)
     _check_epochs(cfg)
     try:
         runner = build_runner(cfg, work_dir, launcher=launcher)
+        _check_trainable(runner)
         with explain_build_errors(cfg.filename):
             _check_batches(runner)
             runner.train()
@@ -97,13 +103,29 @@ def run_test(config: str | Path | Config, checkpoint: str | Path, work_dir: str 
              options: Mapping[str, Any] | None = None, launcher: str = 'none') -> dict[str, float]:
     """Evaluate a checkpoint and the baselines of the config; returns accuracies in percent by name.
 
+    A config with ``model='checkpoint'`` evaluates whatever the checkpoint holds: model, layout, num_frames,
+    max_persons and preparation are those of its model card. A field that ``options`` name stays as they say.
+
+    Args:
+        config: Path or name of a config, or a loaded one.
+        checkpoint: Checkpoint to evaluate.
+        work_dir: Folder for the log and ``metrics.json``.
+        options: Overrides by dotted key.
+        launcher: How the processes of a distributed run are started.
+
     Raises:
-        ConfigError: If the config does not fit the data or the checkpoint.
+        ConfigError: If the config does not fit the data or the checkpoint, or the checkpoint has no card though
+            the model is to be taken from it.
         DataError: If data or checkpoint cannot be read.
     """
     cfg = config if isinstance(config, Config) else load_config(config, options)
     cfg.load_from = str(checkpoint)
-    _check_checkpoint(cfg)
+    card = _read_checkpoint(cfg)
+    if cfg.get('model') == FROM_CHECKPOINT:
+        if card is None:
+            raise ConfigError(f"checkpoint {str(checkpoint)!r} has no model card, which model='{FROM_CHECKPOINT}' "
+                              'needs; use the config it was trained with')
+        adopt_card(cfg, card, str(checkpoint), explicit=options or ())
     for name in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler',
                  'val_dataloader', 'val_cfg', 'val_evaluator'):
         cfg[name] = None
@@ -173,11 +195,35 @@ def _work_dir(cfg: Config, work_dir: str | Path | None) -> str:
     return str(work_dir or cfg.get('work_dir') or Path('work_dirs') / name)
 
 
-def _check_checkpoint(cfg: Config) -> None:
-    """Read a checkpoint on disk once before anything is built; addresses are left to mmengine."""
+def _read_checkpoint(cfg: Config) -> ModelCard | None:
+    """Read a checkpoint on disk once before anything is built, and its card; addresses are left to mmengine."""
     source = cfg.get('load_from')
-    if source and '://' not in source:
-        read_checkpoint(source)
+    if not source or '://' in source:
+        return None
+    checkpoint = read_checkpoint(source)
+    if cfg.get('resume'):
+        _check_resumable(checkpoint, source)
+    return ModelCard.of(checkpoint, source)
+
+
+def _check_resumable(checkpoint: Mapping[str, Any], source: str) -> None:
+    """Refuse to go on from a file of weights alone."""
+    meta = checkpoint.get('meta')
+    progress = [meta.get(name) for name in ('epoch', 'iter')] if isinstance(meta, Mapping) else []
+    if not progress or not all(isinstance(value, int) for value in progress) \
+            or not isinstance(checkpoint.get('message_hub'), Mapping):
+        raise ConfigError(f'checkpoint {source!r} does not say where its training stood (epoch, iter, message_hub), so '
+                          f'it cannot go on; start a new run from its weights: --cfg-options load_from={source}')
+
+
+def _check_trainable(runner: Runner) -> None:
+    """Refuse a model that has no losses, before the hooks of a method meet it."""
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    for branch in model.branches().values() if isinstance(model, BaseAlgorithm) else ():
+        kind = type(branch)
+        if (kind.loss_terms, kind.train_step) == (BaseAlgorithm.loss_terms, BaseAlgorithm.train_step):
+            raise ConfigError(f'model {kind.__name__} is for evaluation and inference, it defines no losses to train '
+                              'with; pretrain a method such as ActCLR or MoCo, or use tools/test.py')
 
 
 def _check_batches(runner: Runner) -> None:

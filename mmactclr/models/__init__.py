@@ -1,12 +1,12 @@
 """Encoders, projectors, heads, losses and the methods built from them."""
-from .algorithms import ActCLR, BaseAlgorithm, FeatureBaseline, MoCo, MultiStream
+from .algorithms import ActCLR, BaseAlgorithm, FeatureBaseline, MoCo, MultiStream, Recognizer
 from .backbones import STGCN, MeanVelocity, RawCoordinates
 from .data_preprocessor import ContrastivePreprocessor
-from .heads import ActionletHead
+from .heads import ActionletHead, ClassificationHead
 from .losses import InfoNCELoss, SimilarityMiningLoss
 from .memory_bank import MemoryBank
 from .necks import ProjectionMLP
 
-__all__ = ['ActCLR', 'ActionletHead', 'BaseAlgorithm', 'ContrastivePreprocessor', 'FeatureBaseline',
-           'InfoNCELoss', 'MeanVelocity', 'MemoryBank', 'MoCo', 'MultiStream', 'ProjectionMLP',
-           'RawCoordinates', 'STGCN', 'SimilarityMiningLoss']
+__all__ = ['ActCLR', 'ActionletHead', 'BaseAlgorithm', 'ClassificationHead', 'ContrastivePreprocessor',
+           'FeatureBaseline', 'InfoNCELoss', 'MeanVelocity', 'MemoryBank', 'MoCo', 'MultiStream', 'ProjectionMLP',
+           'RawCoordinates', 'Recognizer', 'STGCN', 'SimilarityMiningLoss']

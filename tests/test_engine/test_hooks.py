@@ -280,7 +280,7 @@ def test_actionlet_statistics_are_silent_in_stage_one(caplog):
 
 
 def safe_runner(model) -> SimpleNamespace:
-    return SimpleNamespace(model=model, _load_from='file.pth', _train_loop={}, _resume=False)
+    return SimpleNamespace(model=model, cfg={}, _load_from='file.pth', _train_loop={}, _resume=False)
 
 
 def test_checkpoints_load_without_unpickling_code_and_come_back(tmp_path):

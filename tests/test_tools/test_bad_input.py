@@ -2,16 +2,20 @@
 
 import importlib.util
 import json
+import os
 import pickle
 import re
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from mmactclr.registry import MODELS
+from mmactclr.structures import get_layout
 from mmactclr.utils.cli import report_errors
 
 CONFIG = 'actclr_joint_ntu60_xsub'
@@ -290,13 +294,137 @@ def test_a_file_that_is_no_checkpoint(with_checkpoint, checkpoint, tmp_path, kin
             {'model.backbone.channels': [4, 4], 'model.projector.in_channels': 4},
             [r'no place in the model.*units\.2'],
         ),
-        ({'config': 'actclr_3s_ntu60_xsub'}, ['missing', r'stream_branches\.joint\.backbone']),
     ],
 )
 def test_a_checkpoint_of_another_architecture(with_checkpoint, checkpoint, more, says):
     with_checkpoint(
         checkpoint, [r"epoch_2\.pth' does not fit", 'the config it was trained with', *says], **more
     )
+
+
+def folder(path: Path, _: dict) -> None:
+    path.mkdir()
+
+
+def other_zip(path: Path, _: dict) -> None:
+    with zipfile.ZipFile(path, 'w') as archive:
+        archive.writestr('readme.txt', 'no weights')
+
+
+def text(path: Path, _: dict) -> None:
+    path.write_text('state_dict: none\n')
+
+
+def system_call(path: Path, content: dict) -> None:
+    torch.save({**content, 'meta': SystemCall(path.with_name('executed'))}, path)
+
+
+class SystemCall:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return (os.system, (f'touch {self.target}',))
+
+
+@pytest.mark.parametrize(
+    'write, says',
+    [
+        (folder, 'is a folder; name a file in it'),
+        (other_zip, 'cannot be read'),
+        (text, 'cannot be read'),
+        (system_call, 'cannot be read .*never executed'),
+    ],
+)
+def test_a_file_of_another_kind(with_checkpoint, checkpoint, tmp_path, write, says):
+    write(tmp_path / 'file.pth', torch.load(checkpoint, weights_only=True))
+    with_checkpoint(tmp_path / 'file.pth', [r"file\.pth'", says])
+    assert not (tmp_path / 'executed').exists()
+
+
+def set_weight(name, change):
+    def edit(content: dict) -> None:
+        content['state_dict'][name] = change(content['state_dict'][name])
+
+    return edit
+
+
+def set_card(**fields):
+    def edit(content: dict) -> None:
+        content['meta']['mmactclr'].update(fields)
+
+    return edit
+
+
+WEIGHT = 'backbone.units.1.gcn.weight'
+CORRUPTION = {
+    'nan': (set_weight(WEIGHT, lambda w: w * float('nan')), [WEIGHT, 'not finite']),
+    'infinite': (set_weight('memory.keys', lambda w: w + float('inf')), [r'memory\.keys', 'not finite']),
+    'integers': (set_weight(WEIGHT, lambda w: w.long()), [WEIGHT, 'torch.int64, expected torch.float32']),
+    'no tensor': (set_weight(WEIGHT, lambda w: w.tolist()), [WEIGHT, r'no dense tensor \(found list\)']),
+    'graph': (set_weight('backbone.adjacency', lambda w: w.flip(0)), ['graph is another one', 'backbone.adjacency']),
+    'anchor': (set_weight('anchor', lambda w: w[:1]), [r'anchor is \(1, 16, 20, 3\) instead of', 'max_persons']),
+    'layout': (
+        set_card(layout=get_layout('kinect20_nwucla').to_dict()),
+        [r"layout 'kinect20_nwucla' \(20 joints\)", r"'kinect20_utdmhad' \(20 joints\)"],
+    ),
+    'card version': (set_card(version=9), ['card is of version 9']),
+    'card frames': (set_card(num_frames=-1), ['card is damaged', 'num_frames is -1']),
+    'card many frames': (set_card(num_frames=10**9), ['card is damaged', 'num_frames is 1000000000']),
+    'card layout': (set_card(layout=dict(name='x', joints=3)), ['card is damaged', 'layout']),
+    'card kind': (set_card(model='os.system'), ['card is damaged', 'model']),
+}
+
+
+@pytest.mark.parametrize('kind', CORRUPTION)
+def test_a_checkpoint_that_was_changed(with_checkpoint, checkpoint, tmp_path, kind):
+    edit, says = CORRUPTION[kind]
+    content = torch.load(checkpoint, weights_only=True)
+    edit(content)
+    torch.save(content, tmp_path / 'file.pth')
+    with_checkpoint(tmp_path / 'file.pth', [r"file\.pth'", *says])
+
+
+@pytest.mark.parametrize(
+    'config, says',
+    [
+        ('actclr_3s_ntu60_xsub', [r'holds one stream \(joint\)', r'streams\.py join']),
+        ('actclr_motion_ntu60_xsub', ['trained on the joint stream, the model takes motion']),
+    ],
+)
+def test_a_checkpoint_of_other_streams(with_checkpoint, checkpoint, config, says):
+    with_checkpoint(checkpoint, ["epoch_2.pth' does not fit", *says], config=config)
+
+
+def test_a_checkpoint_of_three_streams(with_checkpoint, tiny_archive, tiny_config, tmp_path):
+    model = MODELS.build(tiny_config(tiny_archive, 'actclr_3s_ntu60_xsub').model)
+    content = dict(state_dict=model.state_dict(), meta=dict(epoch=1, iter=3), message_hub={})
+    torch.save(content, tmp_path / 'three.pth')
+    with_checkpoint(tmp_path / 'three.pth', ['the streams joint, motion, bone', r'streams\.py take'])
+
+
+@pytest.mark.parametrize(
+    'model, says',
+    [
+        (dict(type='os.system', command='touch executed'), ["'os.system'", 'not registered']),
+        (dict(type='ActCLR', actionlet_head=dict(type='torch.nn.Linear')), ["'torch.nn.Linear'"]),
+        (dict(type='ActCLR'), ['cannot be built', 'TypeError', 'actionlet_head']),
+        (dict(layout='ntu25'), ['cannot be built']),
+    ],
+)
+def test_a_card_whose_model_cannot_be_built(
+    refused, config_file, checkpoint, tmp_path, monkeypatch, model, says
+):
+    content = torch.load(checkpoint, weights_only=True)
+    content['meta']['mmactclr']['model'] = model
+    torch.save(content, tmp_path / 'file.pth')
+    config, out = config_file(), tmp_path / 'out'
+    config.write_text(f'{config.read_text()}\nmodel = "checkpoint"\n')
+    monkeypatch.chdir(tmp_path)
+    refused('test', config, tmp_path / 'file.pth', '--work-dir', out, says=[r"file\.pth'", *says])
+    assert not (tmp_path / 'executed').exists()
 
 
 def test_evaluation_without_labels(refused, tiny_config, archive, tmp_path):

@@ -17,8 +17,17 @@ from mmactclr.registry import MODELS, SCOPE, TRANSFORMS
 from mmactclr.structures import Layout
 from mmactclr.transforms import default_preparation
 
+from .plain import find_foreign
+
 CARD = 'mmactclr'
 VERSION = 1
+# far above what anybody records, far below what fills a memory: a card may say anything
+MAX_FRAMES, MAX_PERSONS, MAX_JOINTS = 10_000, 100, 1_000
+_MAX_NUMBER = 2 ** 20
+# weights and buffers of a model, 4 GiB of them; a 3s model of the paper has nine million
+_MAX_VALUES = 2 ** 30
+_KINDS = dict(model=dict, layout=dict, num_frames=int, max_persons=int, preparation=(list, type(None)), classes=list,
+              source=str)
 # entries of a model config that fetch weights from elsewhere; a checkpoint brings its own
 _FETCHING = ('init_cfg', 'pretrained')
 
@@ -56,23 +65,15 @@ class ModelCard:
         found = meta.get(CARD) if isinstance(meta, Mapping) else None
         if found is None:
             return None
-        if not isinstance(found, Mapping) or found.get('version') != VERSION:
-            version = found.get('version') if isinstance(found, Mapping) else type(found).__name__
+        version = found.get('version') if isinstance(found, Mapping) else None
+        if version != VERSION:
             raise DataError(f'checkpoint {source!r}: its model card is of version {version!r}, this code reads '
-                            f'{VERSION}; name the config it was trained with instead')
-        kinds = dict(model=dict, layout=dict, num_frames=int, max_persons=int, preparation=(list, type(None)),
-                     classes=list, source=str)
+                            f'{VERSION}; update mmactclr, or take an intact copy of the file')
         values = {key: value for key, value in found.items() if key != 'version'}
-        wrong = [key for key, kind in kinds.items() if not isinstance(values.get(key), kind)]
-        wrong += sorted(set(values) - set(kinds))
-        if wrong:
-            raise DataError(f'checkpoint {source!r}: its model card is damaged ({", ".join(wrong)}); name the config '
-                            'it was trained with instead')
-        try:
-            Layout.from_dict(values['layout'])
-        except ConfigError as error:
-            raise DataError(f'checkpoint {source!r}: its model card is damaged ({error}); name the config it was '
-                            'trained with instead') from error
+        damage = _find_damage(values)
+        if damage:
+            raise DataError(f'checkpoint {source!r}: its model card is damaged ({damage}); take an intact copy of the '
+                            'file')
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,31 +88,103 @@ class ModelCard:
         """Transform configs of the preparation, the default ones spelled out."""
         return default_preparation(self.num_frames) if self.preparation is None else list(self.preparation)
 
+    def model_config(self, source: str) -> dict[str, Any]:
+        """Config of the model, from registered components only, for the joints, frames and persons of this card.
+
+        Raises:
+            ConfigError: If a ``type`` is not the name of a registered component, or a number is absurd; ``source``
+                names the file.
+        """
+        _checked(self.preparation_steps(), source, 'preparation')
+        return _checked(self.model, source, 'model', dict(
+            layout=self.layout, num_frames=self.num_frames, max_persons=self.max_persons))
+
     def build(self, source: str) -> nn.Module:
         """Build the model, without its weights, from registered components only.
 
         Raises:
-            ConfigError: If a ``type`` is not the name of a registered component; ``source`` names the file.
+            ConfigError: If a ``type`` is not the name of a registered component, or a component refuses its
+                arguments; ``source`` names the file.
         """
-        model = _checked(self.model, source, 'model')
-        _checked(self.preparation_steps(), source, 'preparation')
-        return MODELS.build(model)
+        config = self.model_config(source)
+        values = _count_values(config)
+        if values > _MAX_VALUES:
+            raise ConfigError(f'checkpoint {source!r}: the model of its card has {values:,} weights and buffers, '
+                              f'expected at most {_MAX_VALUES:,}; name the config it was trained with')
+        try:
+            return MODELS.build(config)
+        except Exception as error:  # arguments from outside make a component raise whatever they do
+            raise ConfigError(f'checkpoint {source!r}: the model of its card cannot be built '
+                              f'({type(error).__name__}: {error}); take an intact copy of the file, or name the '
+                              'config it was trained with') from error
 
 
-def _checked(node: Any, source: str, where: str) -> Any:
-    """A copy of a config in which every type is registered and nothing is fetched from elsewhere."""
+def _count_values(config: dict[str, Any]) -> int:
+    """Weights and buffers of a model, counted without memory for them; 0 where a component cannot be built so."""
+    try:
+        with torch.device('meta'):
+            return sum(value.numel() for value in MODELS.build(config).state_dict().values())
+    except Exception:  # the attempt that counts says why
+        return 0
+
+
+def _find_damage(values: Mapping[str, Any]) -> str | None:
+    """What is wrong with the fields of a card; None where nothing is."""
+    foreign = find_foreign(values)
+    if foreign:
+        return f'{foreign} in it is no plain data'
+    wrong = [key for key, kind in _KINDS.items() if not isinstance(values.get(key), kind)]
+    wrong += sorted(set(values) - set(_KINDS))
+    if wrong:
+        return ', '.join(wrong)
+    for key, limit in (('num_frames', MAX_FRAMES), ('max_persons', MAX_PERSONS)):
+        if isinstance(values[key], bool) or not 1 <= values[key] <= limit:
+            return f'{key} is {values[key]!r}, expected 1 to {limit}'
+    if not all(isinstance(name, str) for name in values['classes']):
+        return 'classes are no names'
+    if not all(isinstance(step, dict) for step in values['preparation'] or ()):
+        return 'preparation holds something besides transform configs'
+    return _find_damaged_streams(values['model']) or _find_damaged_layout(values['layout'])
+
+
+def _find_damaged_streams(model: Mapping[str, Any]) -> str | None:
+    streams = model.get('streams', [model.get('stream', 'joint')])
+    if not isinstance(streams, (list, tuple)) or not all(isinstance(stream, str) for stream in streams):
+        return 'model.stream or model.streams are no names'
+    if not isinstance(model.get('branch', {}), dict):
+        return 'model.branch is no config'
+    return None
+
+
+def _find_damaged_layout(layout: Mapping[str, Any]) -> str | None:
+    for key in ('joints', 'bones', 'edges'):
+        if key in layout and not (isinstance(layout[key], list) and len(layout[key]) <= MAX_JOINTS):
+            return f'layout.{key} is no list of at most {MAX_JOINTS}'
+    try:
+        Layout.from_dict(layout)
+    except Exception as error:  # plain data, but of any kind where numbers and names are expected
+        return ' '.join(f'layout: {error}'.split())
+    return None
+
+
+def _checked(node: Any, source: str, where: str, fields: Mapping[str, Any] | None = None) -> Any:
+    """A copy of a config in which every type is registered, nothing is fetched and ``fields`` are as given."""
     if isinstance(node, Mapping):
         if 'type' in node:
             _check_type(node['type'], source, where)
-        return {key: _checked(value, source, f'{where}.{key}') for key, value in node.items()
-                if key not in _FETCHING and key != '_scope_'}
+        fields = fields or {}
+        return {key: fields[key] if key in fields else _checked(value, source, f'{where}.{key}', fields)
+                for key, value in node.items() if key not in _FETCHING and key != '_scope_'}
     if isinstance(node, Sequence) and not isinstance(node, str):
-        return type(node)(_checked(value, source, f'{where}.{i}') for i, value in enumerate(node))
+        return type(node)(_checked(value, source, f'{where}.{i}', fields) for i, value in enumerate(node))
+    if isinstance(node, int) and abs(node) > _MAX_NUMBER:
+        raise ConfigError(f'checkpoint {source!r}: {where} of its model card is {node}, expected at most '
+                          f'{_MAX_NUMBER}; name the config it was trained with')
     return node
 
 
 def _check_type(name: Any, source: str, where: str) -> None:
-    for registry in (MODELS, TRANSFORMS):
+    for registry in (TRANSFORMS,) if where.startswith('preparation') else (MODELS, TRANSFORMS):
         registry.import_from_location()
         if isinstance(name, str) and name.removeprefix(f'{SCOPE}.') in registry.module_dict:
             return

@@ -1,15 +1,16 @@
 """Keeps checkpoints readable without unpickling code."""
+import logging
 from collections import OrderedDict
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.hooks import Hook
-from mmengine.logging import HistoryBuffer
+from mmengine.logging import HistoryBuffer, print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmactclr.engine.checkpoints import check_fit, state_of
+from mmactclr.engine.checkpoints import CARD, ModelCard, card_of_config, check_fit, state_of
 from mmactclr.registry import HOOKS
 from mmactclr.structures import Layout
 
@@ -54,27 +55,45 @@ def from_plain(value: Any) -> Any:
 
 @HOOKS.register_module()
 class SafeCheckpointHook(Hook):
-    """Makes every checkpoint load under ``weights_only=True`` and refuses one of another architecture."""
+    """Makes every checkpoint load under ``weights_only=True`` and say what it is; refuses one of another model."""
 
     priority = 'LOWEST'
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Replace what the restricted loader refuses, everywhere but in weights and optimiser."""
+        """Add the model card, and replace what the restricted loader refuses outside weights and optimiser."""
+        self._add_card(runner, checkpoint)
         for key in checkpoint:
             if key not in _UNTOUCHED:
                 checkpoint[key] = to_plain(checkpoint[key])
+
+    @staticmethod
+    def _add_card(runner: Runner, checkpoint: dict) -> None:
+        try:
+            card = card_of_config(runner.cfg)
+        except ValueError as error:
+            # hours of training are worth more than the comfort of a card
+            print_log(f'the checkpoint carries no model card: {error}, which is no plain data', logger='current',
+                      level=logging.WARNING)
+            return
+        if card is not None:
+            checkpoint['meta'][CARD] = card.to_dict()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Check that the weights fill the model, and bring log histories back.
 
         Raises:
-            ConfigError: If the checkpoint belongs to another architecture.
+            ConfigError: If the checkpoint belongs to another model.
+            DataError: If its weights or its card are damaged.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        check_fit(model, state_of(checkpoint), str(runner._load_from), trained_only=runner._train_loop is None)
+        source = str(runner._load_from)
+        check_fit(model, state_of(checkpoint), source, trained_only=runner._train_loop is None,
+                  card=ModelCard.of(checkpoint, source))
         if 'message_hub' in checkpoint:
             checkpoint['message_hub'] = from_plain(checkpoint['message_hub'])
         meta = checkpoint.get('meta', {})
+        # a config as text, of old versions: the runner would execute whatever code it holds
+        meta.pop('config', None)
         if runner._resume and 'dataset_meta' in meta:
             # the runner compares pickles and would warn of other data because a layout was saved as plain numbers
             current = getattr(runner.train_dataloader.dataset, 'metainfo', None)

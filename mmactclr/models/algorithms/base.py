@@ -4,9 +4,10 @@ from typing import Any
 
 import torch
 from mmengine.model import BaseModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmactclr.models.data_preprocessor import Mix
+from mmactclr.models.persons import PersonRows, fold_persons
 from mmactclr.registry import MODELS
 from mmactclr.structures import SkeletonDataSample
 from mmactclr.utils import derive_seed, seeded_rng
@@ -32,7 +33,10 @@ class BaseAlgorithm(BaseModel):
     Attributes:
         epoch: Epoch that training stands in, from zero; a hook sets it.
         log_scalars: Numbers of the last step that are worth a log line but are no losses.
+        skip_absent: Whether absent persons are left out of the encoder; their zeros are averaged in otherwise.
     """
+
+    skip_absent = False
 
     def __init__(self, data_preprocessor: Mapping[str, Any] | None = None,
                  init_cfg: Mapping[str, Any] | None = None) -> None:
@@ -75,6 +79,14 @@ class BaseAlgorithm(BaseModel):
     def extract(self, keypoint: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Features of prepared joints (N, M, T, V, C) by feature point, each (N, D)."""
         raise NotImplementedError
+
+    def encode(self, backbone: nn.Module, x: Tensor, mask: Tensor) -> tuple[Tensor, PersonRows]:
+        """Feature map (P, C, T', V) in fp32 of (N, M, T, V, C), and the rows it belongs to."""
+        inputs, rows = fold_persons(x, mask, self.skip_absent)
+        with torch.autocast(x.device.type, dtype=self.autocast_dtype,
+                            enabled=self.autocast_dtype is not None):
+            feature_map = backbone(inputs)
+        return feature_map.float(), rows
 
     # progress
 

@@ -5,11 +5,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmactclr.errors import ConfigError
 from mmactclr.models.memory_bank import MemoryBank
-from mmactclr.models.persons import PersonRows, fold_persons
 from mmactclr.registry import MODELS
 from mmactclr.structures import Layout, get_layout
 from mmactclr.transforms import to_stream
@@ -87,14 +86,6 @@ class MoCo(BaseAlgorithm):
         for online, key in ((self.backbone, self.backbone_k), (self.projector, self.projector_k)):
             torch._foreach_lerp_(list(key.parameters()), list(online.parameters()), 1.0 - momentum)
         self.momentum_due = False
-
-    def encode(self, backbone: nn.Module, x: Tensor, mask: Tensor) -> tuple[Tensor, PersonRows]:
-        """Feature map (P, C, T', V) in fp32 and the rows it belongs to."""
-        inputs, rows = fold_persons(x, mask, self.skip_absent)
-        with torch.autocast(x.device.type, dtype=self.autocast_dtype,
-                            enabled=self.autocast_dtype is not None):
-            feature_map = backbone(inputs)
-        return feature_map.float(), rows
 
     def view_names(self) -> tuple[str, ...]:
         """Two weak views."""

@@ -1,4 +1,4 @@
-"""Heads on the dense feature map."""
+"""Heads on the dense feature map and on what is pooled from it."""
 from .actionlet import (
     ActionletHead,
     actionlet_map,
@@ -8,6 +8,7 @@ from .actionlet import (
     semantic_aware_pooling,
     upsample_region,
 )
+from .classification import ClassificationHead
 
-__all__ = ['ActionletHead', 'actionlet_map', 'anchor_gradient', 'part_neighbourhood', 'select_region',
-           'semantic_aware_pooling', 'upsample_region']
+__all__ = ['ActionletHead', 'ClassificationHead', 'actionlet_map', 'anchor_gradient', 'part_neighbourhood',
+           'select_region', 'semantic_aware_pooling', 'upsample_region']
