@@ -1,6 +1,7 @@
 """Trained models in a script of the user's."""
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -13,7 +14,7 @@ from mmactclr.models import BaseAlgorithm, MoCo
 from mmactclr.registry import MODELS
 from mmactclr.utils import load_config
 
-from .run import explain_build_errors
+from .run import explain_build_errors, take_model
 
 
 def init_model(config: str | Path | Config | None = None, checkpoint: str | Path | None = None,
@@ -52,6 +53,25 @@ def init_model(config: str | Path | Config | None = None, checkpoint: str | Path
         _load_state(model, state_of(content), source, card)
         model.card = card
     return model.to(device).eval()
+
+
+def load_for_test(config: str | Path, checkpoint: str | Path, options: Mapping[str, Any] | None = None,
+                  device: str | torch.device = 'cpu') -> tuple[nn.Module, Config]:
+    """A trained model and the config of the data it is looked at on.
+
+    Args:
+        config: Path or name of a config; with ``model='checkpoint'`` the model is that of the checkpoint's card.
+        checkpoint: Weights to load.
+        options: Overrides by dotted key.
+        device: Where the model is put.
+
+    Raises:
+        ConfigError: As :func:`init_model`.
+        DataError: As :func:`init_model`.
+    """
+    cfg = load_config(config, options)
+    take_model(cfg, ModelCard.of(read_checkpoint(checkpoint), str(checkpoint)), str(checkpoint), options)
+    return init_model(cfg, checkpoint, device), cfg
 
 
 def _build(cfg: Config | None, card: ModelCard | None, source: str) -> nn.Module:

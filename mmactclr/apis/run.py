@@ -120,12 +120,7 @@ def run_test(config: str | Path | Config, checkpoint: str | Path, work_dir: str 
     """
     cfg = config if isinstance(config, Config) else load_config(config, options)
     cfg.load_from = str(checkpoint)
-    card = _read_checkpoint(cfg)
-    if cfg.get('model') == FROM_CHECKPOINT:
-        if card is None:
-            raise ConfigError(f"checkpoint {str(checkpoint)!r} has no model card, which model='{FROM_CHECKPOINT}' "
-                              'needs; use the config it was trained with')
-        adopt_card(cfg, card, str(checkpoint), explicit=options or ())
+    take_model(cfg, _read_checkpoint(cfg), str(checkpoint), options)
     for name in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler',
                  'val_dataloader', 'val_cfg', 'val_evaluator'):
         cfg[name] = None
@@ -135,6 +130,26 @@ def run_test(config: str | Path | Config, checkpoint: str | Path, work_dir: str 
             return runner.test()
     finally:
         _leave_group()
+
+
+def take_model(cfg: Config, card: ModelCard | None, source: str, options: Mapping[str, Any] | None = None) -> None:
+    """Fill a config with ``model='checkpoint'`` from the card of a checkpoint; leaves others as they are.
+
+    Args:
+        cfg: Config, changed in place.
+        card: Card of the checkpoint.
+        source: Name of the checkpoint, for messages.
+        options: Overrides that the user gave; their fields stay.
+
+    Raises:
+        ConfigError: If the checkpoint has no card.
+    """
+    if cfg.get('model') != FROM_CHECKPOINT:
+        return
+    if card is None:
+        raise ConfigError(f"checkpoint {source!r} has no model card, which model='{FROM_CHECKPOINT}' needs; use the "
+                          'config it was trained with')
+    adopt_card(cfg, card, source, explicit=options or ())
 
 
 @contextmanager

@@ -1,4 +1,6 @@
-"""Draw skeletons with the actionlets that a trained ActCLR model finds in them.
+"""Draw skeletons with the actionlets that a trained encoder finds in them.
+
+ActCLR finds them against the static anchor of its training, every other encoder against the mean motion of the data.
 
 Example:
     python tools/visualization/draw_actionlets.py configs/actclr/actclr_joint_utdmhad_xsub.py \\
@@ -31,12 +33,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Load the model, find the actionlets and draw them."""
     args = parse_args(argv)
-    from mmactclr.apis import find_actionlets, init_model
+    from mmactclr.apis import find_actionlets, load_for_test
     from mmactclr.registry import DATASETS
-    from mmactclr.utils import load_config
     from mmactclr.visualization import draw_actionlet_sheet
-    cfg = load_config(args.config, args.cfg_options)
-    model = init_model(cfg, args.checkpoint)
+    model, cfg = load_for_test(args.config, args.checkpoint, args.cfg_options)
     dataset = DATASETS.build(dict(cfg.test_dataloader.dataset, subset=args.split_part))
     examples = find_actionlets(model, dataset, args.num)
     data = f'{cfg.data_root}, {cfg.split} {args.split_part}'

@@ -10,7 +10,7 @@ from mmactclr.registry import MODELS
 from mmactclr.structures import Layout, get_layout
 from mmactclr.transforms import STREAMS, to_stream
 
-from .base import BaseAlgorithm
+from .base import SCORE, BaseAlgorithm
 
 
 @MODELS.register_module()
@@ -20,7 +20,7 @@ class Recognizer(BaseAlgorithm):
     Args:
         layout: Joint layout of the data.
         backbone: Config of the encoder.
-        head: Config of the :class:`ClassificationHead`.
+        head: Config of the :class:`ClassificationHead`; None for an encoder alone, which gives features only.
         stream: ``joint``, ``motion`` or ``bone``.
         skip_absent: Leave absent persons out of the encoder instead of averaging their zeros in.
 
@@ -35,7 +35,7 @@ class Recognizer(BaseAlgorithm):
     """
 
     def __init__(self, layout: str | Mapping[str, Any] | Layout, backbone: Mapping[str, Any],
-                 head: Mapping[str, Any], stream: str = 'joint', skip_absent: bool = False,
+                 head: Mapping[str, Any] | None, stream: str = 'joint', skip_absent: bool = False,
                  data_preprocessor: Mapping[str, Any] | None = None,
                  init_cfg: Mapping[str, Any] | None = None) -> None:
         super().__init__(data_preprocessor, init_cfg)
@@ -45,9 +45,9 @@ class Recognizer(BaseAlgorithm):
         self.stream = stream
         self.skip_absent = skip_absent
         self.backbone = MODELS.build(dict(backbone))
-        self.head = MODELS.build(dict(head))
-        width = getattr(self.backbone, 'out_channels', self.head.in_channels)
-        if width != self.head.in_channels:
+        self.head = MODELS.build(dict(head)) if head is not None else None
+        width = getattr(self.backbone, 'out_channels', None)
+        if self.head is not None and width not in (None, self.head.in_channels):
             raise ConfigError(f'Recognizer: head.in_channels is {self.head.in_channels}, the backbone gives features '
                               f'of {width}; set both to the same number')
 
@@ -60,7 +60,7 @@ class Recognizer(BaseAlgorithm):
             mask: (N, M) who is present.
 
         Returns:
-            ``backbone`` (N, D) and ``score`` (N, num_classes).
+            ``backbone`` (N, D) and, with a head, ``score`` (N, num_classes).
 
         Raises:
             ConfigError: If the joints are not those of the model's layout.
@@ -71,12 +71,4 @@ class Recognizer(BaseAlgorithm):
                               'use a model of its own')
         feature_map, rows = self.encode(self.backbone, to_stream(keypoint, self.stream, self.layout), mask)
         pooled = rows.mean(feature_map.mean((2, 3)))
-        return {'backbone': pooled, 'score': self.head(pooled)}
-
-    def forward(self, inputs: Any, mask: Tensor | None = None, mode: str = 'tensor', **kwargs: Any) -> Any:
-        """As :meth:`BaseAlgorithm.forward`; the samples of ``predict`` also carry pred_score and pred_label."""
-        outputs = super().forward(inputs, mask, mode=mode, **kwargs)
-        if mode == 'predict':
-            for sample in outputs:
-                sample.set_pred_score(sample.features['score'])
-        return outputs
+        return {'backbone': pooled, **({SCORE: self.head(pooled)} if self.head is not None else {})}
