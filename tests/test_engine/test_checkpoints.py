@@ -104,8 +104,9 @@ def explosive(card: dict) -> None:
 
 
 DAMAGE = {
-    'another version': (damaged(version=2), 'version 2, this code reads 1'),
-    'no version': (lambda card: card.pop('version'), 'version None'),
+    'another version': (damaged(version=2), 'version of its model card is 2, this code reads 1'),
+    'no version': (lambda card: card.pop('version'), 'version of its model card is of type NoneType'),
+    'version of another kind': (damaged(version=torch.ones(3)), 'version of its model card is of type Tensor'),
     'missing field': (lambda card: card.pop('layout'), 'damaged.*layout'),
     'unknown field': (damaged(extra=1), 'damaged.*extra'),
     'model of another kind': (damaged(model='Recognizer'), 'damaged.*model'),
@@ -400,6 +401,13 @@ def test_a_folder_is_no_checkpoint(tmp_path):
 def test_a_file_of_other_things_holds_no_weights(tmp_path, content):
     torch.save(content, tmp_path / 'file.pth')
     with pytest.raises(DataError, match='holds no weights') as error:
+        read_checkpoint(tmp_path / 'file.pth')
+    one_line(error)
+
+
+def test_notes_of_another_kind_are_named(tmp_path):
+    torch.save({'state_dict': {'a': torch.zeros(1)}, 'meta': 'none'}, tmp_path / 'file.pth')
+    with pytest.raises(DataError, match="'meta' is of type str") as error:
         read_checkpoint(tmp_path / 'file.pth')
     one_line(error)
 

@@ -370,7 +370,7 @@ CORRUPTION = {
         set_card(layout=get_layout('kinect20_nwucla').to_dict()),
         [r"layout 'kinect20_nwucla' \(20 joints\)", r"'kinect20_utdmhad' \(20 joints\)"],
     ),
-    'card version': (set_card(version=9), ['card is of version 9']),
+    'card version': (set_card(version=9), ['version of its model card is 9']),
     'card frames': (set_card(num_frames=-1), ['card is damaged', 'num_frames is -1']),
     'card many frames': (set_card(num_frames=10**9), ['card is damaged', 'num_frames is 1000000000']),
     'card layout': (set_card(layout=dict(name='x', joints=3)), ['card is damaged', 'layout']),

@@ -66,8 +66,9 @@ class ModelCard:
         if found is None:
             return None
         version = found.get('version') if isinstance(found, Mapping) else None
-        if version != VERSION:
-            raise DataError(f'checkpoint {source!r}: its model card is of version {version!r}, this code reads '
+        if type(version) is not int or version != VERSION:
+            named = version if isinstance(version, int) else f'of type {type(version).__name__}'
+            raise DataError(f'checkpoint {source!r}: the version of its model card is {named}, this code reads '
                             f'{VERSION}; update mmactclr, or take an intact copy of the file')
         values = {key: value for key, value in found.items() if key != 'version'}
         damage = _find_damage(values)
@@ -114,9 +115,9 @@ class ModelCard:
         try:
             return MODELS.build(config)
         except Exception as error:  # arguments from outside make a component raise whatever they do
-            raise ConfigError(f'checkpoint {source!r}: the model of its card cannot be built '
-                              f'({type(error).__name__}: {error}); take an intact copy of the file, or name the '
-                              'config it was trained with') from error
+            reason = ' '.join(f'{type(error).__name__}: {error}'.split())
+            raise ConfigError(f'checkpoint {source!r}: the model of its card cannot be built ({reason}); take an '
+                              'intact copy of the file, or name the config it was trained with') from error
 
 
 def _count_values(config: dict[str, Any]) -> int:

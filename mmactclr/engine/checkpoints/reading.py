@@ -45,6 +45,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             or not any(torch.is_tensor(value) for value in state.values()):
         raise DataError(f'checkpoint {str(path)!r} holds no weights by name (found {type(checkpoint).__name__}); '
                         "expected a dict with 'state_dict', as tools/train.py writes it")
+    if 'state_dict' in checkpoint and not isinstance(checkpoint.get('meta', {}), dict):
+        raise DataError(f"checkpoint {str(path)!r}: 'meta' is of type {type(checkpoint['meta']).__name__}, expected a "
+                        'dict; take an intact copy of the file')
     return checkpoint
 
 
