@@ -69,8 +69,8 @@ def from_official(state: Mapping[str, Tensor], source: str, layout: str = 'ntu25
     if any(other != described[0] for other in described):
         raise DataError(f'{source}: the encoders of its streams differ in architecture')
     tail, first = tails.pop() if len(tails) == 1 else UNKNOWN, streams[0]
-    model, names = _model(encoders['q', first], queues.get(first, {}), tail, layout, first, described[0], classes)
     branches = {name: _branch(encoders, queues.get(name, {}), name, tail, source) for name in streams}
+    model, names = _model(encoders['q', first], branches[first], tail, layout, first, described[0], classes)
     if len(streams) == 1:
         converted = branches[first]
     else:
@@ -79,7 +79,8 @@ def from_official(state: Mapping[str, Tensor], source: str, layout: str = 'ntu25
         model = dict(type='MultiStream', streams=streams, branch=branch)
         converted = {f'{BRANCHES}{name}.{key}': value for name in streams for key, value in branches[name].items()}
     card = ModelCard(model=model, layout=get_layout(layout).to_dict(), classes=names, source=source)
-    left_out = len(state) - len(converted)
+    # the number of stored keys is ours alone
+    left_out = len(state) - sum(not name.endswith('memory.filled') for name in converted)
     return Converted(converted, card, _notes(model, names, described[0], tail, strided_units is None, left_out))
 
 
@@ -137,7 +138,7 @@ def to_official(state: Mapping[str, Tensor], source: str) -> State:
         elif rest == 'fc.weight':
             value = value[:, :, None, None]
         out[f'{part}{suffix}' + (f'.{rest}' if rest else '')] = value
-    if not any(name.startswith('encoder_q.') or name.startswith('encoder_q_') for name in out):
+    if not any(re.fullmatch(r'encoder_q(_\w+)?\.A', name) for name in out):
         raise ConfigError(f'{source}: holds no encoder (backbone.*)')
     return out
 
@@ -229,14 +230,14 @@ def _find_graph(adjacency: Tensor, layout: str, source: str) -> dict[str, str]:
                     'layout with --layout, with a graph that is not its own an encoder would give other features')
 
 
-def _model(encoder: State, queue: State, tail: str, layout: str, stream: str, backbone: dict,
+def _model(encoder: State, converted: State, tail: str, layout: str, stream: str, backbone: dict,
            classes: Sequence[str] | None) -> tuple[dict, list[str]]:
     """Config of the single-stream model and the names of its classes."""
     width = backbone['channels'][-1]
     common = dict(layout=layout, stream=stream, backbone=backbone)
     if tail == PROJECTOR:
         hidden, out = (len(encoder[f'fc.{layer}.bias']) for layer in (0, 2))
-        size = queue['queue'].shape[1] if 'queue' in queue else 1
+        size = len(converted.get('memory.keys', [None]))
         return dict(type='MoCo', **common, loss=dict(type='InfoNCELoss'), memory=dict(size=size, dim=out),
                     projector=dict(type='ProjectionMLP', in_channels=width, hidden_channels=hidden,
                                    out_channels=out)), []

@@ -10,8 +10,9 @@ from mmactclr.datasets.archive_format import file_sha256
 from mmactclr.errors import ConfigError, DataError
 
 from .card import write_checkpoint
+from .fit import check_fit
 from .official import from_official, to_official
-from .reading import check_fit, read_checkpoint, require_file, state_of
+from .reading import read_checkpoint, require_file, state_of
 
 _SHORT = 12
 
