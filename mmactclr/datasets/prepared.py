@@ -17,6 +17,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from mmactclr.errors import DataError
+from mmactclr.transforms.adaptation import SkeletonAdapter
 from mmactclr.transforms.preparation import default_preparation, prepare
 
 from .archive import SkeletonArchive
@@ -56,8 +57,8 @@ class PreparedSequences:
 
 
 def prepared_sequences(archive: SkeletonArchive, num_frames: int, max_persons: int,
-                       preparation: Sequence[Mapping[str, Any]] | None = None,
-                       cache: bool = True) -> PreparedSequences:
+                       preparation: Sequence[Mapping[str, Any]] | None = None, cache: bool = True,
+                       adapter: SkeletonAdapter | None = None) -> PreparedSequences:
     """Prepares all sequences of an archive, or maps what an earlier call has prepared.
 
     Args:
@@ -67,6 +68,7 @@ def prepared_sequences(archive: SkeletonArchive, num_frames: int, max_persons: i
         preparation: Transform configs, ``default_preparation(num_frames)`` if None.
         cache: Keep the result beside the archive. Where that folder cannot be written it stays in
             memory, which the log says.
+        adapter: Converts recordings to the layout of a model first.
 
     Raises:
         DataError: A sequence has coordinates that are not finite, or nobody in it.
@@ -77,9 +79,12 @@ def prepared_sequences(archive: SkeletonArchive, num_frames: int, max_persons: i
         version=PREPARATION_VERSION, archive=archive.checksum, layout=archive.layout.to_dict(),
         num_frames=num_frames, max_persons=max_persons,
         preparation=[dict(step) for step in preparation])
+    if adapter is not None:
+        description['adapter'] = adapter.describe()
     text = json.dumps(description, indent=1, sort_keys=True)
     folder = archive.path / PREPARED / hashlib.sha256(text.encode()).hexdigest()[:16]
-    shape = (len(archive), max_persons, num_frames, archive.layout.num_joints, archive.num_axes)
+    size = (archive.layout.num_joints, archive.num_axes) if adapter is None else (adapter.target.num_joints, 3)
+    shape = (len(archive), max_persons, num_frames, *size)
     if cache and folder.is_dir():
         try:
             found = PreparedSequences.open(folder)
@@ -93,25 +98,25 @@ def prepared_sequences(archive: SkeletonArchive, num_frames: int, max_persons: i
     print_log(f'preparing {len(archive)} sequences of {archive.path}', logger='current')
     if cache:
         try:
-            return _prepare_on_disk(archive, shape, preparation, folder, text)
+            return _prepare_on_disk(archive, shape, preparation, folder, text, adapter)
         except OSError as error:
             print_log(f'{folder} cannot be written ({error}): prepared sequences stay in memory',
                       logger='current', level=logging.WARNING)
     keypoint, mask = np.empty(shape, np.float32), np.empty(shape[:2], bool)
-    _fill(archive, preparation, keypoint, mask)
+    _fill(archive, preparation, keypoint, mask, adapter)
     return PreparedSequences(keypoint, mask)
 
 
 def _prepare_on_disk(archive: SkeletonArchive, shape: tuple[int, ...],
-                     preparation: Sequence[Mapping[str, Any]], folder: Path,
-                     text: str) -> PreparedSequences:
+                     preparation: Sequence[Mapping[str, Any]], folder: Path, text: str,
+                     adapter: SkeletonAdapter | None) -> PreparedSequences:
     aside = folder.with_name(f'.{folder.name}.partial-{os.getpid()}')
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
         keypoint = np.lib.format.open_memmap(aside / KEYPOINTS, 'w+', np.float32, shape)
         mask = np.empty(shape[:2], bool)
-        _fill(archive, preparation, keypoint, mask)
+        _fill(archive, preparation, keypoint, mask, adapter)
         keypoint.flush()
         del keypoint
         np.save(aside / MASK, mask)
@@ -127,8 +132,8 @@ def _prepare_on_disk(archive: SkeletonArchive, shape: tuple[int, ...],
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _fill(archive: SkeletonArchive, preparation: Sequence[Mapping[str, Any]],
-          keypoint: np.ndarray, mask: np.ndarray) -> None:
+def _fill(archive: SkeletonArchive, preparation: Sequence[Mapping[str, Any]], keypoint: np.ndarray,
+          mask: np.ndarray, adapter: SkeletonAdapter | None) -> None:
     """Prepares block by block into the given arrays."""
     max_persons, num_frames = keypoint.shape[1:3]
     for start in range(0, len(archive), _BLOCK):
@@ -141,6 +146,9 @@ def _fill(archive: SkeletonArchive, preparation: Sequence[Mapping[str, Any]],
                     'coordinates that are not finite, no frames or nobody in it; '
                     'tools/dataset_converters/verify.py lists all of them, converting again leaves '
                     'them out')
-        prepared, present = prepare(sequences, archive.layout, num_frames, max_persons, preparation)
+        layout = archive.layout
+        if adapter is not None:
+            sequences, layout = [adapter(sequence[:max_persons]) for sequence in sequences], adapter.target
+        prepared, present = prepare(sequences, layout, num_frames, max_persons, preparation)
         keypoint[start:block.stop] = prepared.numpy()
         mask[start:block.stop] = present.numpy()

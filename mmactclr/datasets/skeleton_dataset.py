@@ -1,4 +1,5 @@
 """Prepared skeleton sequences, fetched a whole batch at a time."""
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch.utils.data import Dataset
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.registry import DATASETS, FUNCTIONS
 from mmactclr.structures.layouts import Layout, get_layout, list_layouts
+from mmactclr.transforms.adaptation import SkeletonAdapter, fit_adapter
 
 from .archive import SkeletonArchive
 from .prepared import prepared_sequences
@@ -34,12 +36,16 @@ class SkeletonDataset(Dataset):
         split: Name of a split. None takes all sequences as training data, for data without a
             protocol.
         subset: ``train``, ``test`` or ``both`` (train first; for evaluation by role).
-        layout: Layout that the config expects, or its name; None takes any.
+        layout: Layout that the config expects, or its name; None takes any, unless ``remap`` is set.
         num_frames: T.
         max_persons: M.
         preparation: Transform configs; ``default_preparation(num_frames)`` if None.
         cache: Keep prepared sequences beside the archive.
         min_frames: Leave out shorter recordings, which the log counts.
+        remap: Bring recordings to the joints of ``layout``, metres and y up, see
+            :class:`~mmactclr.transforms.SkeletonAdapter`; the log says what was done.
+        up: With ``remap``, the axis of the recordings that points up, such as ``+z``; estimated if None.
+        metres_per_unit: With ``remap``, in place of the archive's unit.
 
     Attributes:
         archive (SkeletonArchive): The source.
@@ -54,11 +60,18 @@ class SkeletonDataset(Dataset):
     def __init__(self, data_root: str | Path, split: str | None = 'xsub', subset: str = 'train',
                  layout: str | Mapping[str, Any] | Layout | None = None, num_frames: int = 50,
                  max_persons: int = 2, preparation: Sequence[Mapping[str, Any]] | None = None,
-                 cache: bool = True, min_frames: int = 1) -> None:
+                 cache: bool = True, min_frames: int = 1, remap: bool = False, up: str | None = None,
+                 metres_per_unit: float | None = None) -> None:
         if max_persons < 1:
             raise ConfigError(f'SkeletonDataset: max_persons is {max_persons}, expected 1 or more')
         self.archive = SkeletonArchive.open(data_root)
-        _check_layout(self.archive, layout)
+        adapter = None
+        if remap:
+            adapter = _make_adapter(self.archive, layout, up, metres_per_unit)
+        elif up is not None or metres_per_unit is not None:
+            raise ConfigError(f'SkeletonDataset: up={up!r} and metres_per_unit={metres_per_unit!r} are for remap=True')
+        else:
+            _check_layout(self.archive, layout)
         index, role = _choose(self.archive, split, subset)
         long_enough = self.archive.column('frames')[index] >= min_frames
         self.index, self.role = index[long_enough], role[long_enough]
@@ -72,10 +85,11 @@ class SkeletonDataset(Dataset):
         self.labels = self.archive.labels[self.index].astype(np.int64)
         self._check_labels()
         self._prepared = prepared_sequences(
-            self.archive, num_frames, max_persons, preparation, cache)
+            self.archive, num_frames, max_persons, preparation, cache, adapter)
         self.metainfo = dict(
-            classes=self.archive.classes, layout=self.archive.layout, split=split, subset=subset,
-            checksum=self.archive.checksum, excluded=dict(too_short=too_short, at_conversion=sum(
+            classes=self.archive.classes, layout=adapter.target if adapter else self.archive.layout,
+            split=split, subset=subset, checksum=self.archive.checksum,
+            excluded=dict(too_short=too_short, at_conversion=sum(
                 map(len, self.archive.meta.get('excluded', {}).values()))))
 
     def _check_labels(self) -> None:
@@ -119,7 +133,37 @@ def _check_layout(archive: SkeletonArchive, expected: str | Mapping | Layout | N
         raise ConfigError(
             f'the config expects layout {expected.name!r} ({expected.num_joints} joints), '
             f'{archive.path} has {found.name!r} ({found.num_joints} joints): change layout or '
-            'data_root')
+            'data_root, or set remap=True to convert the joints by name')
+
+
+def _make_adapter(archive: SkeletonArchive, layout: str | Mapping | Layout | None, up: str | None,
+                  metres_per_unit: float | None) -> SkeletonAdapter | None:
+    """The conversion to ``layout``, None where the archive is as the model wants it."""
+    if layout is None:
+        raise ConfigError('SkeletonDataset: remap=True needs the layout to convert to; set layout')
+    sequences = _Sequences(archive)
+    adapter = fit_adapter(sequences, archive.layout, get_layout(layout), archive.meta.get('unit', ''), up,
+                          metres_per_unit)
+    if adapter.changes_nothing:
+        return None
+    print_log(f'{archive.path}: {adapter.summary()}', logger='current')
+    if archive.num_axes == 2:
+        print_log(f'{archive.path} has no depth: it is zero, and a model that was trained with depth will do worse',
+                  logger='current', level=logging.WARNING)
+    return adapter
+
+
+class _Sequences(Sequence):
+    """The recordings of an archive, read when asked for."""
+
+    def __init__(self, archive: SkeletonArchive) -> None:
+        self.archive = archive
+
+    def __len__(self) -> int:
+        return len(self.archive)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        return self.archive.sequence(i)
 
 
 def _choose(archive: SkeletonArchive, split: str | None,

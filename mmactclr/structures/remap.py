@@ -29,17 +29,34 @@ def remap_joints(src: str | Layout | Mapping[str, Any],
     Raises:
         ConfigError: If the two layouts have no joint in common.
     """
+    return _match(get_layout(src), get_layout(dst))[0]
+
+
+def filled_joints(src: str | Layout | Mapping[str, Any], dst: str | Layout | Mapping[str, Any]) -> dict[str, str]:
+    """Joints of ``dst`` that ``src`` lacks, by name, each with the joint of ``src`` that stands in for it.
+
+    Raises:
+        ConfigError: If the two layouts have no joint in common.
+    """
     src, dst = get_layout(src), get_layout(dst)
+    joints, own = _match(src, dst)
+    return {dst.joints[joint]: src.joints[joints[joint]] for joint in range(dst.num_joints) if joint not in own}
+
+
+def _match(src: Layout, dst: Layout) -> tuple[tuple[int, ...], set[int]]:
+    """Joint of ``src`` for every joint of ``dst``, and those of ``dst`` that ``src`` has by their own role."""
     if src.joints == dst.joints:
-        return tuple(range(src.num_joints))
+        return tuple(range(src.num_joints)), set(range(src.num_joints))
     roles = find_roles(src.joints)
     if joint_roles(src.joints)[src.centre] in [(None, role) for role in CENTRE_ROLES]:
         roles.setdefault((None, 'spine_shoulder'), src.centre)
     found: dict[int, int] = {}
+    own: set[int] = set()
     for joint, (side, role) in enumerate(joint_roles(dst.joints)):
         for candidate in (role, *SUBSTITUTES.get(role, ())):
             if (side, candidate) in roles:
                 found[joint] = roles[side, candidate]
+                own |= {joint} if candidate == role else set()
                 break
     if dst.centre not in found:
         midline = [joint for joint in dst.order if joint in found
@@ -51,4 +68,4 @@ def remap_joints(src: str | Layout | Mapping[str, Any],
         found[dst.centre] = found[nearest[0]]
     for joint in dst.order:
         found.setdefault(joint, found.get(dst.parents[joint], -1))
-    return tuple(found[joint] for joint in range(dst.num_joints))
+    return tuple(found[joint] for joint in range(dst.num_joints)), own

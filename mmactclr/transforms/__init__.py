@@ -1,4 +1,5 @@
 """Transforms of batched skeleton motion: layout-driven, random per sample, on any device."""
+from .adaptation import SkeletonAdapter, fit_adapter
 from .base import SkeletonTransform, build_transforms, run_transforms
 from .curriculum import Curriculum
 from .mixing import SkeletonAdaIN, SkeletonMix
@@ -21,7 +22,7 @@ __all__ = [
     'STREAMS', 'AlignShoulders', 'AxisMask', 'BoneJitter', 'BoneRescale', 'Centre', 'Curriculum', 'GaussianBlur',
     'GaussianNoise', 'PostureJitter', 'RandomFlip', 'RandomRotation', 'RandomShear',
     'RandomTemporalCrop', 'RandomWindow', 'ResizeFrames', 'SampleRandom',
-    'SkeletonAdaIN', 'SkeletonMix', 'SkeletonTransform', 'TemporalFlip', 'TimeInterpolate',
-    'ToStream', 'build_transforms', 'default_preparation', 'from_bone', 'prepare', 'random_partner',
+    'SkeletonAdaIN', 'SkeletonAdapter', 'SkeletonMix', 'SkeletonTransform', 'TemporalFlip', 'TimeInterpolate',
+    'ToStream', 'build_transforms', 'default_preparation', 'fit_adapter', 'from_bone', 'prepare', 'random_partner',
     'run_transforms', 'to_bone', 'to_motion', 'to_stream',
 ]

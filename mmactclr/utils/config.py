@@ -13,7 +13,8 @@ from mmengine.runner import Runner
 from mmactclr.errors import ConfigError
 
 # stated once at the top of a config, used in many places below it
-SHARED_FIELDS = ('data_root', 'layout', 'split', 'num_frames', 'max_persons', 'init_from')
+SHARED_FIELDS = ('data_root', 'layout', 'split', 'num_frames', 'max_persons', 'remap', 'up', 'metres_per_unit',
+                 'init_from')
 # value of `layout` that means: whatever joints the archive has
 FROM_ARCHIVE = 'archive'
 # top-level entries that mmengine reads from the config without being arguments of its Runner

@@ -164,7 +164,7 @@ def test_an_empty_test_part(refused, config_file, archive, checkpoint, tmp_path)
             [
                 r"'ntu25' \(25 joints\)",
                 r"'kinect20_utdmhad' \(20 joints\)",
-                'change layout or data_root',
+                'change layout or data_root, or set remap=True',
             ],
         ),
         (['layout=kinect21'], ["'kinect21' is not known", 'kinect20_utdmhad', 'ntu25']),

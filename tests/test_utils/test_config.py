@@ -40,7 +40,7 @@ def test_shared_fields_are_written_where_they_are_named_and_nowhere_else():
 def test_option_wins_over_what_the_config_shares(name, tiny_archive):
     value = dict(
         data_root='elsewhere', layout='coco17', split='xother', num_frames=7, max_persons=3,
-        init_from='encoder.pth'
+        remap=True, up='+z', metres_per_unit=0.01, init_from='encoder.pth'
     )[name]
     options = {'data_root': str(tiny_archive), 'layout': 'ntu25', name: value}
     before = dict(options)

@@ -1,13 +1,17 @@
-# Loaders and evaluators of every data set. A leaf names the data at its top; data_root, layout, split, num_frames
-# and max_persons stated there reach every place below (see docs/configs.md).
+# Loaders and evaluators of every data set. A leaf names the data at its top; the fields stated there reach every place
+# below (see docs/configs.md).
 data_root = 'data/ntu60'
 layout = 'ntu25'
 split = 'xsub'
 num_frames = 50
 max_persons = 2
+# recordings of other joints, units or axes than the model's
+remap = False
+up = None
+metres_per_unit = None
 
 dataset = dict(type='SkeletonDataset', data_root=data_root, layout=layout, split=split, num_frames=num_frames,
-               max_persons=max_persons)
+               max_persons=max_persons, remap=remap, up=up, metres_per_unit=metres_per_unit)
 train_dataloader = dict(
     batch_size=128, num_workers=0, drop_last=True, collate_fn=dict(type='mmactclr.skeleton_collate'),
     sampler=dict(type='DefaultSampler', shuffle=True), dataset=dict(dataset, subset='train'))

@@ -1,0 +1,3 @@
+_base_ = './checkpoint_utdmhad_xsub.py'
+data_root = 'data/nw_ucla'
+split = 'xview'

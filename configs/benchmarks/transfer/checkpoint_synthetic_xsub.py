@@ -1,0 +1,2 @@
+_base_ = './checkpoint_utdmhad_xsub.py'
+data_root = 'data/synthetic'
