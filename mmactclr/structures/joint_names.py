@@ -68,6 +68,16 @@ SUBSTITUTES = {
     'toe': ('foot',),
 }
 
+#: Between which pairs a joint of the midline lies that has no name in a layout.
+MIDPOINTS = {
+    'pelvis': ('hips',),
+    'lower_back': ('hips',),
+    'spine': ('shoulders', 'hips'),
+    'chest': ('shoulders',),
+    'spine_shoulder': ('shoulders',),
+    'neck': ('shoulders',),
+}
+
 
 def _synonyms(table: dict[str, str]) -> dict[str, str]:
     return {word: role for role, words in table.items() for word in (role, *words.split())}

@@ -4,7 +4,7 @@ from typing import Any
 
 from mmactclr.errors import ConfigError
 
-from .joint_names import SUBSTITUTES, find_roles, joint_roles
+from .joint_names import MIDPOINTS, SUBSTITUTES, find_roles, joint_roles
 from .layouts import CENTRE_ROLES, Layout, get_layout
 
 
@@ -32,21 +32,44 @@ def remap_joints(src: str | Layout | Mapping[str, Any],
     return _match(get_layout(src), get_layout(dst))[0]
 
 
-def filled_joints(src: str | Layout | Mapping[str, Any], dst: str | Layout | Mapping[str, Any]) -> dict[str, str]:
-    """Joints of ``dst`` that ``src`` lacks, by name, each with the joint of ``src`` that stands in for it.
+def stand_ins(src: str | Layout | Mapping[str, Any],
+              dst: str | Layout | Mapping[str, Any]) -> tuple[tuple[int, ...], ...]:
+    """For every joint of ``dst`` the joints of ``src`` whose mean stands for it.
+
+    One joint by name, as :func:`remap_joints` finds it; where a joint of the midline has no name in ``src`` at all,
+    the middle of the hips, of the shoulders or of both, which pose estimators have.
 
     Raises:
         ConfigError: If the two layouts have no joint in common.
     """
     src, dst = get_layout(src), get_layout(dst)
-    joints, own = _match(src, dst)
-    return {dst.joints[joint]: src.joints[joints[joint]] for joint in range(dst.num_joints) if joint not in own}
+    joints, _, named = _match(src, dst)
+    places = {'shoulders': src.shoulders, 'hips': src.hips}
+    found = []
+    for joint, (side, role) in enumerate(joint_roles(dst.joints)):
+        between = () if joint in named or side is not None else MIDPOINTS.get(role, ())
+        found.append(tuple(end for place in between for end in places[place]) or (joints[joint],))
+    return tuple(found)
 
 
-def _match(src: Layout, dst: Layout) -> tuple[tuple[int, ...], set[int]]:
-    """Joint of ``src`` for every joint of ``dst``, and those of ``dst`` that ``src`` has by their own role."""
+def filled_joints(src: str | Layout | Mapping[str, Any],
+                  dst: str | Layout | Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Joints of ``dst`` that ``src`` lacks, by name, each with the joints of ``src`` whose mean stands in for it.
+
+    Raises:
+        ConfigError: If the two layouts have no joint in common.
+    """
+    src, dst = get_layout(src), get_layout(dst)
+    own = _match(src, dst)[1]
+    return {dst.joints[joint]: tuple(src.joints[i] for i in sources)
+            for joint, sources in enumerate(stand_ins(src, dst)) if joint not in own}
+
+
+def _match(src: Layout, dst: Layout) -> tuple[tuple[int, ...], set[int], set[int]]:
+    """Joint of ``src`` for every joint of ``dst``; those of ``dst`` that have it by their own role, and by any name."""
     if src.joints == dst.joints:
-        return tuple(range(src.num_joints)), set(range(src.num_joints))
+        every = set(range(src.num_joints))
+        return tuple(range(src.num_joints)), every, every
     roles = find_roles(src.joints)
     if joint_roles(src.joints)[src.centre] in [(None, role) for role in CENTRE_ROLES]:
         roles.setdefault((None, 'spine_shoulder'), src.centre)
@@ -58,6 +81,7 @@ def _match(src: Layout, dst: Layout) -> tuple[tuple[int, ...], set[int]]:
                 found[joint] = roles[side, candidate]
                 own |= {joint} if candidate == role else set()
                 break
+    named = set(found)
     if dst.centre not in found:
         midline = [joint for joint in dst.order if joint in found
                    and dst.flip_index[joint] == joint]
@@ -68,4 +92,4 @@ def _match(src: Layout, dst: Layout) -> tuple[tuple[int, ...], set[int]]:
         found[dst.centre] = found[nearest[0]]
     for joint in dst.order:
         found.setdefault(joint, found.get(dst.parents[joint], -1))
-    return tuple(found[joint] for joint in range(dst.num_joints)), own
+    return tuple(found[joint] for joint in range(dst.num_joints)), own, named

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from mmactclr.errors import ConfigError, DataError
-from mmactclr.structures import Layout, filled_joints, remap_joints
+from mmactclr.structures import Layout, filled_joints, stand_ins
 from mmactclr.structures.joint_names import find_roles
 
 METRES = {'m': 1., 'metre': 1., 'metres': 1., 'meter': 1., 'meters': 1., 'cm': .01, 'centimetre': .01,
@@ -50,10 +51,18 @@ class SkeletonAdapter:
 
     def __call__(self, keypoint: np.ndarray) -> np.ndarray:
         """Convert (M, T, V, C) to (M, T, V', 3) float32; absent persons and empty frames stay zero."""
-        keypoint = keypoint[:, :, list(remap_joints(self.source, self.target))]
+        keypoint = np.einsum('wv,mtvc->mtwc', self._weights, keypoint)
         if keypoint.shape[-1] == 2:
             keypoint = np.concatenate([keypoint, np.zeros_like(keypoint[..., :1])], -1)
         return (keypoint @ (self.scale * self.rotation())).astype(np.float32)
+
+    @cached_property
+    def _weights(self) -> np.ndarray:
+        """(V', V), every row adding up to one."""
+        weights = np.zeros((self.target.num_joints, self.source.num_joints))
+        for joint, sources in enumerate(stand_ins(self.source, self.target)):
+            weights[joint, list(sources)] = 1 / len(sources)
+        return weights
 
     def rotation(self) -> np.ndarray:
         """(3, 3) matrix for row vectors: a turn of ``up`` to +y, and a reflection of mirrored recordings."""
@@ -75,18 +84,18 @@ class SkeletonAdapter:
 
     def describe(self) -> dict[str, Any]:
         """Plain data from which the same conversion follows."""
-        return dict(target=self.target.to_dict(), joints=list(remap_joints(self.source, self.target)),
+        return dict(target=self.target.to_dict(), joints=[list(each) for each in stand_ins(self.source, self.target)],
                     scale=self.scale, up=self.up, mirrored=self.mirrored)
 
     def summary(self) -> str:
         """What is done, in one line for the log."""
         parts = [f'{self.source.name} -> {self.target.name}']
-        by_source: dict[str, list[str]] = {}
+        by_source: dict[tuple[str, ...], list[str]] = {}
         for joint, stand_in in filled_joints(self.source, self.target).items():
             by_source.setdefault(stand_in, []).append(joint)
         if by_source:
             parts.append('missing joints filled: ' + ', '.join(
-                f'{" and ".join(joints)} from {stand_in}' for stand_in, joints in by_source.items()))
+                f'{" and ".join(joints)} from {_mean_of(stand_in)}' for stand_in, joints in by_source.items()))
         if self.scale != 1:
             how = f', so that the median torso is {TORSO} m long' if 'scale' in self.estimated else ''
             parts.append(f'scaled by {self.scale:.4g} to metres{how}')
@@ -121,7 +130,7 @@ def fit_adapter(sequences: Sequence[np.ndarray], source: Layout, target: Layout,
         raise ConfigError(f'up is {up!r}, expected one of {", ".join(_UP)}')
     if metres_per_unit is not None and not 0 < metres_per_unit < float('inf'):
         raise ConfigError(f'metres_per_unit is {metres_per_unit}, expected a positive number')
-    remap_joints(source, target)
+    stand_ins(source, target)  # refuses layouts without a common joint before anything is read
     frames = _frames(sequences)
     estimated = []
     scale = METRES.get(unit.strip().lower()) if metres_per_unit is None else metres_per_unit
@@ -134,6 +143,10 @@ def fit_adapter(sequences: Sequence[np.ndarray], source: Layout, target: Layout,
         mirrored = frames.shape[-1] == 3 and _facing(frames, source, up) < MIRRORED_BELOW
         estimated.append('mirrored')
     return SkeletonAdapter(source, target, float(scale), up, bool(mirrored), tuple(estimated))
+
+
+def _mean_of(joints: Sequence[str]) -> str:
+    return joints[0] if len(joints) == 1 else f'the middle of {", ".join(joints)}'
 
 
 def _frames(sequences: Sequence[np.ndarray]) -> np.ndarray:
