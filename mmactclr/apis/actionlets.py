@@ -110,7 +110,7 @@ def _branch(model: nn.Module, stream: str | None) -> nn.Module:
     if stream is not None and stream not in branches:
         raise ConfigError(f'the model has no stream {stream!r}, it has {", ".join(branches)}')
     branch = next(iter(branches.values())) if stream is None else branches[stream]
-    if not hasattr(branch, 'encode'):
+    if not hasattr(branch, 'layout'):
         raise ConfigError(f'{type(branch).__name__} has no encoder that could find actionlets; use a pretrained '
                           'checkpoint or one with a classifier')
     return branch
