@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 
 import mmactclr.engine  # noqa: F401
+from mmactclr.engine.checkpoints import adopt_card, card_of_config
 from mmactclr.errors import ConfigError
 from mmactclr.registry import DATASETS, FUNCTIONS, HOOKS, LOOPS, METRICS, MODELS, PARAM_SCHEDULERS
 from mmactclr.structures import get_layout
@@ -22,6 +23,9 @@ LEAVES = sorted(
     for path in CONFIGS.rglob('*.py')
     if '_base_' not in path.parts
 )
+# they evaluate and have no model of their own
+EVALUATING = [leaf for leaf in LEAVES if leaf.startswith('benchmarks/')]
+TRAINING = [leaf for leaf in LEAVES if leaf not in EVALUATING]
 METHODS = {'actclr': 'ActCLR', 'actclr_release': 'ActCLR', 'moco': 'MoCo'}
 NAMED = [leaf for leaf in LEAVES if leaf.split('/')[0] in METHODS]
 CARD = 'actclr/actclr_3s_ntu60_xsub.py'
@@ -105,7 +109,23 @@ def test_name_says_what_is_in_it(leaf):
     assert re.sub('[^a-z0-9]', '', cfg.data_root) == 'data' + name['data']
 
 
-@pytest.mark.parametrize('leaf', LEAVES)
+@pytest.mark.parametrize('leaf', EVALUATING)
+def test_an_evaluation_takes_the_model_of_a_checkpoint(leaf):
+    cfg = load_config(CONFIGS / leaf)
+    trained = load_config('actclr_joint_ntu60_xsub', {'num_frames': 17, 'layout': 'smpl24'})
+    card = card_of_config(trained)
+    adopt_card(cfg, card, 'a checkpoint')
+    dataset = cfg.test_dataloader.dataset
+    assert dataset.remap and (dataset.num_frames, dataset.max_persons, get_layout(dataset.layout).name) == (
+        17, 2, 'smpl24')
+    assert DATASETS.get(dataset.type) and LOOPS.get(cfg.test_cfg.type)
+    assert {'KNNEvaluator', 'LinearEvaluator', 'LogisticEvaluator'} == {metric.type for metric in cfg.test_evaluator}
+    assert all(METRICS.get(metric.type) for metric in cfg.test_evaluator)
+    model = MODELS.build(cfg.model)
+    assert model.extract(*(random_batch(cfg)[name] for name in ('inputs', 'mask')))['backbone'].shape == (2, 256)
+
+
+@pytest.mark.parametrize('leaf', TRAINING)
 def test_everything_it_names_exists(leaf):
     cfg = load_config(CONFIGS / leaf)
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
@@ -121,7 +141,7 @@ def test_everything_it_names_exists(leaf):
     assert all(PARAM_SCHEDULERS.get(scheduler.type) for scheduler in schedulers)
 
 
-@pytest.mark.parametrize('leaf', LEAVES)
+@pytest.mark.parametrize('leaf', TRAINING)
 def test_both_stages_take_a_step(leaf):
     cfg = load_config(CONFIGS / leaf)
     torch.manual_seed(0)
