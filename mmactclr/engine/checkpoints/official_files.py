@@ -39,9 +39,7 @@ def convert_file(src: str | Path, dst: str | Path, layout: str = 'ntu25', stream
         ConfigError: If an option does not fit the weights.
     """
     _check_destination(dst, overwrite)
-    checkpoint = read_checkpoint(src)
-    # some releases keep their weights under 'model'
-    state = state_of(checkpoint.get('model', checkpoint) if isinstance(checkpoint.get('model'), dict) else checkpoint)
+    state = state_of(read_checkpoint(src, expected='the weights of the ActCLR / AimCLR / CrosSCLR code family'))
     names = _read_names(classes) if classes else None
     converted = from_official(state, str(src), layout, stream, strided_units, names)
     source = f'{Path(src).name}, sha256 {file_sha256(Path(src))[:_SHORT]}'
