@@ -74,11 +74,13 @@ class CountingRandom(SampleRandom):
 
 
 @every_transform
-def test_same_key_same_result_other_epoch_other_result(name, make_batch):
-    batch = make_batch(n=8)
+@pytest.mark.parametrize('other', [dict(seed=1), dict(epoch=1), dict(index=range(100, 108)), dict(view='key')],
+                         ids=['seed', 'epoch', 'index', 'view'])
+def test_same_key_same_result_other_key_other_result(name, other, make_batch):
+    batch, key = make_batch(n=8), dict(seed=0, epoch=0, index=range(8), view='query')
     transform, results = build(name), []
-    for epoch in (0, 0, 1):
-        random = CountingRandom(0, epoch, range(8), 'query')
+    for changed in ({}, {}, other):
+        random = CountingRandom(**{**key, **changed})
         results.append(transform({**batch, 'random': random})['keypoint'])
     assert torch.equal(results[0], results[1])
     # SkeletonAdaIN draws whether to apply, at the default always

@@ -1,186 +1,316 @@
-"""What augmentations draw: distributions of their parameters, read back from what they did to the data."""
+"""What the transforms draw, read back from their output, against the distributions of the method.
+
+Every transform meets a sequence made so that its parameters can be read off: a ramp shows where a frame came from, an
+impulse the kernel, joints at unit vectors the matrix, bones of length one the factors. Seeds are fixed, so the p-values
+are too.
+"""
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 from scipy.spatial.transform import Rotation
 
-from mmactclr.structures import get_layout
+from mmactclr.structures.layouts import get_layout
 from mmactclr.transforms import (
     AxisMask,
+    BoneJitter,
     BoneRescale,
     GaussianBlur,
+    GaussianNoise,
+    PostureJitter,
     RandomFlip,
     RandomRotation,
     RandomShear,
     RandomTemporalCrop,
+    RandomWindow,
     SampleRandom,
     SkeletonAdaIN,
     SkeletonMix,
     TemporalFlip,
     TimeInterpolate,
-    random_partner,
-    to_bone,
+    from_bone,
 )
 
-LAYOUT, N, T = get_layout('ntu25'), 2000, 50
-# with fixed seeds a test is a fact; the level says how surprising that fact may be
-LEVEL = 1e-3
+N, T = 4000, 50
+NTU, FLAT = get_layout('ntu25'), get_layout('coco17')
+# right draws hardly ever fall below it, whatever a new numpy draws; wrong ones miss it by far at this N
+LEAST_P = 1e-5
+# correlation of N independent pairs has the standard deviation N^-1/2
+MOST_CORRELATION = 4.5 * N**-.5
+CUTMIX = dict(cutmix=1., resizemix=0., mixup=0.)
+RESIZEMIX = dict(cutmix=0., resizemix=1., mixup=0.)
+MIXUP = dict(cutmix=0., resizemix=0., mixup=1.)
 
 
-def batch(keypoint: torch.Tensor, stream: str = 'joint') -> dict:
-    """Samples with one person each."""
-    n = len(keypoint)
-    return dict(keypoint=keypoint, mask=torch.ones(n, 1, dtype=torch.bool), layout=LAYOUT, stream=stream,
-                partner=random_partner(n, torch.Generator().manual_seed(0)),
-                random=SampleRandom(3, 0, range(n), 'query'))
+def batch_of(sequence, layout, seed=0, epoch=0, index=range(N), view='act'):
+    """One person's ``sequence`` (T, V, C) as every sample; partners are neighbours."""
+    n = len(index)
+    return dict(keypoint=sequence.expand(n, 1, *sequence.shape), mask=torch.ones(n, 1, dtype=torch.bool), layout=layout,
+                partner=torch.arange(n).roll(1), random=SampleRandom(seed, epoch, index, view))
 
 
-def matrices(transform) -> np.ndarray:
-    """(N, 3, 3) what a linear transform does, read from three joints that lie on the axes around the centre."""
-    others = [joint for joint in range(25) if joint != LAYOUT.centre][:3]
-    keypoint = torch.zeros(N, 1, 1, 25, 3)
-    keypoint[..., others, :] = torch.eye(3)
-    return transform(batch(keypoint))['keypoint'][:, 0, 0, others].double().numpy()
+def outputs(transform, sequence, layout, **key):
+    """What becomes of ``sequence``, (N, T, V, C) float64."""
+    return transform(batch_of(sequence, layout, **key))['keypoint'][:, 0].double()
 
 
-def walks(n: int = N, t: int = T) -> torch.Tensor:
-    return torch.randn(n, 1, t, 25, 3, generator=torch.Generator().manual_seed(1)).cumsum(2)
+def ramp():
+    """Every coordinate is the number of its frame, from one: zero is left to padding."""
+    return torch.arange(1., T + 1).view(T, 1, 1).expand(T, FLAT.num_joints, 2)
 
 
-def is_uniform(values, low: float, high: float) -> bool:
-    values = np.asarray(values, dtype=np.float64).ravel()
-    return stats.kstest(values, stats.uniform(low, high - low).cdf).pvalue > LEVEL
+def impulse():
+    """All zero but the middle frame."""
+    return (torch.arange(T) == T // 2).float().view(T, 1, 1).expand(T, FLAT.num_joints, 2)
 
 
-def are_even(values, known) -> bool:
-    """Whether all known values come equally often, and no others."""
-    values = np.asarray(values).ravel().tolist()
-    counts = [values.count(value) for value in known]
-    return sum(counts) == len(values) and stats.chisquare(counts).pvalue > LEVEL
+def unit_bones():
+    """One frame in which every bone is one long, along x."""
+    bones = torch.zeros(NTU.num_joints, 3)
+    bones[[child for child, _ in NTU.bones], 0] = 1
+    return from_bone(bones, NTU)[None]
 
 
-def test_the_checks_notice_other_distributions():
-    rng = np.random.default_rng(0)
-    assert is_uniform(rng.uniform(-.5, .5, 2000), -.5, .5) and are_even(rng.integers(0, 3, 2000), range(3))
-    assert not is_uniform(rng.uniform(-.5, .45, 2000), -.5, .5)
-    assert not is_uniform(rng.normal(0, .2, 2000), -.5, .5)
-    assert not are_even(rng.integers(0, 4, 2000), range(3))
-    assert not are_even(rng.choice(3, 2000, p=[.4, .3, .3]), range(3))
+def axes_of(layout, channels):
+    """One frame with joints at the unit vectors, and which joints these are."""
+    joints = [joint for joint in range(layout.num_joints) if joint != layout.centre][:channels]
+    frame = torch.zeros(1, layout.num_joints, channels)
+    frame[0, joints] = torch.eye(channels)
+    return frame, joints
 
 
-def test_shear_entries_are_uniform_and_independent():
-    found = matrices(RandomShear())
-    np.testing.assert_allclose(np.diagonal(found, axis1=1, axis2=2), 1, atol=1e-6)
-    entries = found[:, ~np.eye(3, dtype=bool)]
-    assert all(is_uniform(column, -.5, .5) for column in entries.T)
-    correlation = np.corrcoef(entries.T) - np.eye(6)
-    assert np.abs(correlation).max() < .1
+def matrices(transform, layout=NTU, channels=3, **key):
+    """The matrix that acts on row vectors in every sample, (N, C, C)."""
+    frame, joints = axes_of(layout, channels)
+    return outputs(transform, frame, layout, **key)[:, 0, joints].numpy()
 
 
-def test_one_axis_turns_up_to_30_degrees_and_two_up_to_1():
-    found = matrices(RandomRotation())
-    # row vectors; about x, then y, then z
-    angles = Rotation.from_matrix(found.transpose(0, 2, 1)).as_euler('xyz', degrees=True)
-    assert angles.min() > -1e-3
-    main = angles.argmax(1)
-    clear = angles.max(1) > 1
-    assert are_even(main[clear], range(3))
-    large = angles[clear].max(1)
-    assert is_uniform((large - 1) / 29, 0, 1) and large.max() <= 30 + 1e-3
-    small = np.sort(angles[clear], 1)[:, :2]
-    # the two others, in random order
-    assert is_uniform(small, 0, 1)
+def bones_after(transform):
+    """Bones of every sample, (N, bones, C)."""
+    joints = outputs(transform, unit_bones(), NTU)[:, 0]
+    children, parents = zip(*NTU.bones, strict=True)
+    return (joints[:, list(children)] - joints[:, list(parents)]).numpy()
 
 
-def test_crops_start_anywhere_within_a_sixth():
-    time = torch.arange(T).float().view(1, 1, T, 1, 1).expand(N, 1, T, 25, 3).contiguous()
-    out = RandomTemporalCrop()(batch(time))['keypoint'][:, 0, :, 0, 0]
-    # the middle frame is far from the mirrored ends
-    offset = (out[:, T // 2] - T // 2).long()
-    assert are_even(offset.tolist(), range(-(T // 6), T // 6 + 1))
+def assert_distributed(values, distribution):
+    """Kolmogorov-Smirnov test of ``values`` (N, ...) or (N,): of all of them, and of each column."""
+    values = np.asarray(values).reshape(len(values), -1)
+    for column in [values.ravel(), *values.T]:
+        assert stats.kstest(column, distribution).pvalue > LEAST_P
 
 
-def test_blur_widths_are_uniform():
-    impulse = torch.zeros(N, 1, T, 25, 3)
-    impulse[:, :, T // 2] = 1
-    out = GaussianBlur(p=1.)(batch(impulse))['keypoint'][:, 0, :, 0, 0].double()
-    ratio = out[:, T // 2 + 1] / out[:, T // 2]
-    sigma = (-.5 / ratio.clamp_min(1e-300).log()).sqrt()
-    # narrower ones underflow and leave the impulse as it is
-    readable = sigma > .2
-    assert readable.float().mean() == pytest.approx(1.8 / 1.9, abs=.02)
-    assert is_uniform(sigma[readable], .2, 2.)
+def assert_uniform(values, low, high):
+    assert_distributed(values, stats.uniform(low, high - low).cdf)
 
 
-def test_each_axis_is_masked_as_often_as_the_others():
-    out = AxisMask(p=.5)(batch(walks(t=2)))['keypoint'].flatten(1, 3)
-    gone = (out == 0).all(1)
-    assert (gone.sum(1) <= 1).all()
-    assert stats.binomtest(int(gone.any(1).sum()), N, .5).pvalue > LEVEL
-    assert are_even(gone[gone.any(1)].int().argmax(1), range(3))
+def assert_equally_often(values, expected):
+    """Chi-square test: ``values`` takes each of ``expected`` equally often and nothing else."""
+    found, counts = np.unique(np.asarray(values), return_counts=True)
+    assert found.tolist() == list(expected)
+    assert stats.chisquare(counts).pvalue > LEAST_P
 
 
-def test_bones_shrink_by_uniform_factors():
-    before = walks(t=1)
-    after = BoneRescale()(batch(before))['keypoint']
-    moving = [child for child, _ in LAYOUT.bones]
-    lengths = [to_bone(x, LAYOUT)[:, 0, 0, moving].norm(dim=-1) for x in (before, after)]
-    factor = (lengths[1] / lengths[0]).numpy()
-    assert is_uniform(factor[:, ::5], 0, .5)
-    assert abs(np.corrcoef(factor[:, 0], factor[:, 1])[0, 1]) < .1
+def assert_uncorrelated(columns):
+    """No two columns of (N, K) correlate."""
+    off = np.corrcoef(columns, rowvar=False)[np.triu_indices(columns.shape[1], 1)]
+    assert np.abs(off).max() < MOST_CORRELATION
 
 
-def test_tempo_is_uniform_between_half_and_one_and_a_half():
-    out = TimeInterpolate(p=1.)(batch(torch.ones(N, 1, T, 25, 3)))['keypoint'][:, 0, :, 0, 0]
-    length = (out > 0).sum(1).numpy()
-    shorter = length[length < T]
-    assert stats.binomtest(len(shorter), N, .5).pvalue > LEVEL
-    assert are_even(shorter, range(T // 2, T))
+@pytest.mark.parametrize('layout, channels', [(NTU, 3), (FLAT, 2)], ids=['ntu25', 'coco17'])
+def test_shear_entries_are_uniform_and_independent(layout, channels):
+    entries = matrices(RandomShear(), layout, channels)[:, ~np.eye(channels, dtype=bool)]
+    assert_uniform(entries, -.5, .5)
+    assert_uncorrelated(entries)
 
 
-def test_what_may_happen_comes_with_its_probability():
-    for transform in (RandomFlip(p=.3), TemporalFlip(p=.3), GaussianBlur(p=.3), SkeletonAdaIN(p=.3)):
-        x = walks(t=6)
-        changed = (transform(batch(x))['keypoint'] != x).flatten(1).any(1)
-        assert stats.binomtest(int(changed.sum()), N, .3).pvalue > LEVEL, transform
+def rotation_angles(transform):
+    matrix = Rotation.from_matrix(matrices(transform).transpose(0, 2, 1))
+    return matrix.as_euler('xyz', degrees=True)
 
 
-# Skeleton Mix
-
-def mixed(**options) -> torch.Tensor:
-    return SkeletonMix(**options)(batch(walks()))['mix_mask']
-
-
-def test_kinds_of_mixing_come_half_a_quarter_and_a_quarter():
-    own = mixed()
-    levels = own.flatten(1)
-    mixup = (levels[:, :1] == levels).all(1) & (levels[:, 0] > 0) & (levels[:, 0] < 1)
-    assert stats.binomtest(int(mixup.sum()), N, .25).pvalue > LEVEL
-    assert is_uniform(levels[mixup, 0], 0, 1)
-    # what is pasted at double speed is told by content, not by the mask; both are runs of cells
-    assert ((levels[~mixup] == 0) | (levels[~mixup] == 1)).all()
+def test_rotation_turns_each_axis_equally_often_by_a_uniform_angle():
+    angles = rotation_angles(RandomRotation(max_other=0.))
+    axis = np.abs(angles).argmax(1)
+    assert_equally_often(axis, range(3))
+    for each in range(3):
+        assert_uniform(angles[axis == each, each], 0, 30)
+    # float32 leaves 1e-6 degrees of the two others
+    assert np.abs(np.sort(angles, 1)[:, :2]).max() < 1e-3
 
 
-def test_parts_and_cells_are_chosen_evenly():
-    pasted = mixed(cutmix=1., resizemix=0., mixup=0.) == 0
-    parts = torch.stack([pasted[..., list(joints)].flatten(1).any(1) for joints in LAYOUT.parts.values()], 1)
-    assert are_even(parts.sum(1), (2, 3))
-    # each of five parts with probability (2 + 3) / 2 / 5
-    for part in parts.T:
-        assert stats.binomtest(int(part.sum()), N, .5).pvalue > LEVEL
-    frames = pasted.any(2)
-    first, count = frames.int().argmax(1), frames.sum(1)
-    assert (first % 4 == 0).all()
-    cells = torch.ceil(count / 4).long()
-    assert are_even(cells, (3, 4, 5))
-    for number in (3, 4, 5):
-        starts = (first[cells == number] // 4).tolist()
-        assert are_even(starts, range(13 - number + 1))
+def test_rotation_turns_the_other_axes_by_up_to_a_degree():
+    angles = rotation_angles(RandomRotation())
+    for each in angles.T:
+        # the drawn axis one time in three, another one two times in three
+        assert_distributed(each, lambda x: stats.uniform(0, 30).cdf(x) / 3 + stats.uniform(0, 1).cdf(x) * 2 / 3)
+    ordered = np.sort(angles[angles.max(1) > 1], 1)
+    assert_uniform(ordered[:, 2], 1, 30)
+    assert_uniform(ordered[:, :2].ravel(), 0, 1)
+    assert abs(np.corrcoef(ordered[:, 2], ordered[:, :2].sum(1))[0, 1]) < MOST_CORRELATION
 
 
-def test_later_phases_paste_less():
-    pasted = mixed(cutmix=1., resizemix=0., mixup=0., parts=(1, 2), cells=(1, 3)) == 0
-    parts = torch.stack([pasted[..., list(joints)].flatten(1).any(1) for joints in LAYOUT.parts.values()], 1)
-    assert are_even(parts.sum(1), (1, 2))
-    assert are_even(torch.ceil(pasted.any(2).sum(1) / 4).long(), (1, 2, 3))
+def test_flat_data_turn_by_the_angle_of_the_drawn_axis():
+    matrix = matrices(RandomRotation(), FLAT, 2)
+    assert_uniform(np.degrees(np.arctan2(matrix[:, 0, 1], matrix[:, 0, 0])), 0, 30)
+
+
+@pytest.mark.parametrize('std', [.01, .05])
+def test_noise_is_normal_with_one_std_for_all_samples(std):
+    noise = outputs(GaussianNoise(std, p=1.), torch.zeros(2, NTU.num_joints, 3), NTU).flatten(1).numpy() / std
+    assert_distributed(noise[:, ::10], stats.norm.cdf)
+    # the spread of the spreads tells a constant std from a drawn one
+    assert_distributed((noise**2).sum(1), stats.chi2(noise.shape[1]).cdf)
+
+
+@pytest.mark.parametrize('normalise', [True, False])
+def test_blur_widths_are_uniform(normalise):
+    response = outputs(GaussianBlur(p=1., normalise=normalise), impulse(), FLAT)[:, :, 0, 0].numpy()
+    # of exp(-d² / 2 sigma²), the ratio of the first neighbour to the middle; the gain cancels
+    sigma = np.sqrt(-.5 / np.log(response[:, T // 2 + 1] / response[:, T // 2]))
+    assert_uniform(sigma, .1, 2)
+
+
+def test_axis_mask_removes_each_axis_equally_often():
+    out = outputs(AxisMask(p=1.), torch.ones(1, NTU.num_joints, 3), NTU)
+    assert_equally_often((out == 0).flatten(1, 2).all(1).int().argmax(1), range(3))
+
+
+@pytest.mark.parametrize('transform, low, high', [(BoneRescale(), 0, .5), (BoneJitter(), .75, 1.25)])
+def test_bone_factors_are_uniform_and_independent(transform, low, high):
+    factor = bones_after(transform)[..., 0]
+    assert_uniform(factor, low, high)
+    assert_uncorrelated(factor)
+
+
+def test_posture_offsets_are_normal():
+    scale = .1
+    bones = bones_after(PostureJitter(scale))
+    for other in (1, 2):
+        # o_y / (1 + o_x) <= r is o_y - r·o_x <= r, a normal of variance 1 + r²: the sine of the lean is normal
+        sine = bones[..., other] / np.hypot(bones[..., 0], bones[..., other])
+        assert_distributed(sine / scale, stats.norm.cdf)
+        assert_uncorrelated(sine)
+
+
+def test_crop_offsets_are_equally_likely():
+    middle = outputs(RandomTemporalCrop(), ramp(), FLAT)[:, T // 2, 0, 0]
+    # T // 6 = 8 frames of padding at either end
+    assert_equally_often(middle - (T // 2 + 1), range(-8, 9))
+
+
+def test_window_shares_and_starts_are_uniform():
+    out = outputs(RandomWindow(), ramp(), FLAT)[:, :, 0, 0]
+    # frames T/2 and T/2 + 1 are never clamped
+    share = out[:, T // 2 + 1] - out[:, T // 2]
+    start = out[:, T // 2] - .5 - (T // 2 + .5) * share
+    assert_uniform(share, .4, 1)
+    # of the longest windows, float32 cannot tell where in the little room they start
+    roomy = share < .98
+    place = (start / (T * (1 - share)))[roomy].numpy()
+    assert_uniform(place, 0, 1)
+    assert abs(np.corrcoef(place, share[roomy])[0, 1]) < MOST_CORRELATION
+
+
+def test_lengths_of_interpolation_are_equally_likely():
+    out = outputs(TimeInterpolate(p=1.), ramp(), FLAT)[:, :, 0, 0]
+    # frames 10 and 11 are clamped at no length; the slope is T / length
+    length = T / (out[:, 11] - out[:, 10])
+    assert (length - length.round()).abs().max() < 1e-2
+    assert_equally_often(length.round(), range(T // 2, T * 3 // 2))
+    assert torch.equal((out != 0).sum(1), length.round().clamp_max(T).long())
+
+
+def mix_mask(transform):
+    """Share of own content, (N, T, V)."""
+    return transform(batch_of(ramp(), FLAT))['mix_mask'].numpy()
+
+
+def test_mixup_weights_are_uniform():
+    assert_uniform(mix_mask(SkeletonMix(**MIXUP))[:, 0, 0], 0, 1)
+
+
+def test_kinds_of_mixing_come_with_their_probabilities():
+    batch = batch_of(ramp(), FLAT)
+    batch['keypoint'] = batch['keypoint'] * (1 + torch.arange(N).view(-1, 1, 1, 1, 1) % 2)
+    out = SkeletonMix()(batch)
+    own, other = out['mix_mask'], batch['keypoint'][batch['partner']]
+    mixup = ((own > 0) & (own < 1)).flatten(1).all(1)
+    pasted = (own == 0)[:, None, :, :, None]
+    cutmix = ((out['keypoint'] == other) | ~pasted).flatten(1).all(1) & ~mixup
+    counts = torch.stack([cutmix, ~cutmix & ~mixup, mixup]).sum(1).tolist()
+    assert stats.chisquare(counts, [.5 * N, .25 * N, .25 * N]).pvalue > LEAST_P
+
+
+@pytest.mark.parametrize('parts, cells', [((2, 3), (3, 5)), ((1, 2), (1, 3))], ids=['default', 'late release'])
+@pytest.mark.parametrize('kind', [CUTMIX, RESIZEMIX], ids=['cutmix', 'resizemix'])
+def test_parts_and_cells_of_mixing_are_equally_likely(kind, parts, cells):
+    pasted = mix_mask(SkeletonMix(**kind, parts=parts, cells=cells)) == 0
+    frames, joints = pasted.any(2), pasted.any(1)
+    # sets of parts as bits, read from the joints of the layout
+    chosen = sum(joints[:, list(members)].all(1).astype(int) << i for i, members in enumerate(FLAT.parts.values()))
+    num_parts = np.array([bin(each).count('1') for each in range(2**5)])[chosen]
+    assert_equally_often(num_parts, range(parts[0], parts[1] + 1))
+    for count in range(parts[0], parts[1] + 1):
+        every = sorted(sum(1 << part for part in some) for some in combinations(range(5), count))
+        assert_equally_often(chosen[num_parts == count], every)
+
+    # 50 frames are 13 cells of four, the last one with two frames
+    num_cells, first = frames[:, ::4].sum(1), frames.argmax(1) // 4
+    assert_equally_often(num_cells, range(cells[0], cells[1] + 1))
+    for count in range(cells[0], cells[1] + 1):
+        assert_equally_often(first[num_cells == count], range(13 - count + 1))
+    assert stats.chi2_contingency(stats.contingency.crosstab(num_parts, num_cells).count).pvalue > LEAST_P
+
+
+# transforms of a probability, set up so that being picked always shows
+DECIDING = {
+    'RandomFlip': RandomFlip, 'GaussianNoise': GaussianNoise, 'AxisMask': AxisMask, 'TemporalFlip': TemporalFlip,
+    'SkeletonAdaIN': SkeletonAdaIN,
+    # a narrow kernel is a spike, and a length of T leaves everything as it is
+    'GaussianBlur': lambda **p: GaussianBlur(sigma=(1., 2.), **p),
+    'TimeInterpolate': lambda **p: TimeInterpolate(low=.5, high=.8, **p)}
+
+
+def changes(transform, batch):
+    """The batch after ``transform``, and which samples it changed, (N,) bool."""
+    out = transform(batch)
+    return out, (out['keypoint'] != batch['keypoint']).flatten(1).any(1).numpy()
+
+
+@pytest.fixture
+def varied(make_batch):
+    """Random samples of a few frames, and generators of their own."""
+    return {**make_batch(n=N, t=6, absent=False), 'random': SampleRandom(0, 0, range(N), 'act')}
+
+
+@pytest.mark.parametrize('name', DECIDING)
+@pytest.mark.parametrize('p', [0., .2, 1., None], ids=['never', 'fifth', 'always', 'default'])
+def test_probabilities_are_kept_sample_by_sample(name, p, varied):
+    _, changed = changes(DECIDING[name](**({} if p is None else dict(p=p))), varied)
+    expected = p if p is not None else 1. if name == 'SkeletonAdaIN' else .5
+    assert stats.binomtest(int(changed.sum()), N, expected).pvalue > LEAST_P
+
+
+def test_steps_of_a_pipeline_decide_independently(varied):
+    decisions = []
+    for name in ('RandomFlip', 'GaussianNoise', 'GaussianBlur', 'AxisMask', 'TemporalFlip', 'TimeInterpolate'):
+        varied, changed = changes(DECIDING[name](p=.5), varied)
+        decisions.append(changed)
+    # all 64 combinations are equally likely
+    assert_equally_often(sum(changed.astype(int) << i for i, changed in enumerate(decisions)), range(64))
+
+
+@pytest.mark.parametrize('other', [dict(seed=1), dict(epoch=1), dict(view='non'), dict(index=range(1, N + 1))],
+                         ids=['seed', 'epoch', 'view', 'neighbour'])
+def test_draws_under_another_key_are_independent(other):
+    first, second = (matrices(RandomShear(), **key)[:, ~np.eye(3, dtype=bool)] for key in ({}, other))
+    assert_uncorrelated(np.concatenate([first, second], 1))
+
+
+def test_one_sample_draws_the_same_distribution_over_the_epochs():
+    entries = np.concatenate([matrices(RandomShear(), epoch=epoch, index=[17]) for epoch in range(2000)])
+    entries = entries[:, ~np.eye(3, dtype=bool)]
+    assert_uniform(entries, -.5, .5)
+    assert np.abs([np.corrcoef(each[1:], each[:-1])[0, 1] for each in entries.T]).max() < 4.5 * 2000**-.5

@@ -67,12 +67,6 @@ def test_adain_with_oneself_changes_nothing(make_batch):
                                rtol=1e-4, atol=1e-4)
 
 
-def test_adain_probability_is_per_sample(make_batch):
-    batch = make_batch(n=400, t=1, absent=False)
-    changed = (SkeletonAdaIN(p=0.3)(batch)['keypoint'] != batch['keypoint']).flatten(1).any(1)
-    assert changed.float().mean().item() == pytest.approx(0.3, abs=0.1)
-
-
 @pytest.mark.parametrize('layout', ['ntu25', 'kinect20_utdmhad', 'coco17'])
 @pytest.mark.parametrize('parts, cells', [((2, 3), (3, 5)), ((1, 2), (1, 3))])
 @pytest.mark.parametrize('kind', [CUTMIX, RESIZEMIX])
@@ -129,19 +123,6 @@ def test_mixup_weighs_whole_sequences(make_batch):
     x, other = batch['keypoint'], batch['keypoint'][batch['partner']]
     weight = lam[:, None, None, None, None]
     torch.testing.assert_close(out['keypoint'], other + weight * (x - other), rtol=1e-4, atol=1e-5)
-    assert lam.mean().item() == pytest.approx(0.5, abs=0.05)
-    assert lam.std().item() == pytest.approx(12**-0.5, abs=0.03)
-
-
-def test_kinds_come_with_their_probabilities(make_batch):
-    batch = make_batch(n=600, t=24, absent=False)
-    out = SkeletonMix()(batch)
-    own, other = out['mix_mask'], batch['keypoint'][batch['partner']]
-    mixup = ((own > 0) & (own < 1)).flatten(1).all(1)
-    pasted = (own == 0)[:, None, :, :, None]
-    cutmix = ((out['keypoint'] == other) | ~pasted).flatten(1).all(1) & ~mixup
-    shares = torch.stack([cutmix, ~cutmix & ~mixup, mixup]).float().mean(1)
-    torch.testing.assert_close(shares, torch.tensor([0.5, 0.25, 0.25]), rtol=0, atol=0.06)
 
 
 def test_what_the_probabilities_leave_is_not_mixed(make_batch):

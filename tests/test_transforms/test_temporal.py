@@ -102,32 +102,12 @@ def test_blur_response_to_an_impulse(make_batch):
     np.testing.assert_allclose(out, expected, atol=1e-6)
 
 
-def test_blur_widths_differ_between_samples(make_batch):
-    batch = make_batch(n=100, absent=False)
-    batch['keypoint'] = torch.zeros_like(batch['keypoint'])
-    batch['keypoint'][:, :, 25] = 1
-    response = GaussianBlur(p=1., normalise=False)(batch)['keypoint'][:, 0, :, 0, 0]
-    sigma = (-0.5 / response[:, 26].clamp_min(1e-30).log()).sqrt()
-    assert sigma.max() <= 2 + 1e-3 and sigma.max() > 1.8
-    assert sigma[sigma > 0.3].mean().item() == pytest.approx(1.15, abs=0.2)
-
-
 def test_temporal_flip_is_its_own_inverse(make_batch):
     batch = make_batch()
     flip = TemporalFlip(p=1.)
     once = flip(batch)
     np.testing.assert_array_equal(once['keypoint'], batch['keypoint'].numpy()[:, :, ::-1])
     assert torch.equal(flip(once)['keypoint'], batch['keypoint'])
-
-
-@pytest.mark.parametrize('transform', [TemporalFlip, TimeInterpolate, GaussianBlur])
-@pytest.mark.parametrize('p', [0., 0.5, 1.])
-def test_probability_is_per_sample(transform, p, make_batch):
-    batch = make_batch(n=400, t=6)
-    out = transform(p=p)(batch)['keypoint']
-    changed = (out - batch['keypoint']).abs().flatten(1).amax(1) > 1e-6
-    # a few draws of tempo or width change nothing: the length stays 6, the kernel a spike
-    assert changed.float().mean().item() == pytest.approx(p, abs=0.25 if p else 0)
 
 
 @pytest.mark.parametrize('factor, length', [(0.5, 25), (0.75, 37), (1., 50), (1.5, 75)])
@@ -139,15 +119,6 @@ def test_tempo_is_resampled_and_cut_or_padded(factor, length, make_batch):
     expected = F.pad(expected, (0, max(0, 50 - length)))[..., :50]
     torch.testing.assert_close(out.permute(0, 1, 3, 4, 2).flatten(1, 3), expected,
                                rtol=1e-4, atol=1e-4)
-
-
-def test_tempo_factors_cover_their_range(make_batch):
-    batch = make_batch(n=400, absent=False)
-    batch['keypoint'] = torch.ones_like(batch['keypoint'])
-    out = TimeInterpolate(p=1.)(batch)['keypoint'][:, 0, :, 0, 0]
-    length = (out != 0).sum(1)
-    assert 25 <= length.min() <= 27
-    assert (length == 50).float().mean().item() == pytest.approx(0.5, abs=0.08)
 
 
 @pytest.mark.parametrize('build', [
