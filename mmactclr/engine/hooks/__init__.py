@@ -1,4 +1,5 @@
 """Hooks that drive the state of a method and report on a run."""
+from .actionlet_overlap_hook import ActionletOverlapHook
 from .actionlet_stats_hook import ActionletStatsHook
 from .encoder_init_hook import EncoderInitHook
 from .memory_bank_hook import MemoryBankHook
@@ -9,5 +10,5 @@ from .safe_checkpoint_hook import SafeCheckpointHook
 from .static_anchor_hook import StaticAnchorHook
 from .training_progress_hook import TrainingProgressHook
 
-__all__ = ['ActionletStatsHook', 'EncoderInitHook', 'MemoryBankHook', 'MetricsFileHook', 'MomentumUpdateHook',
-           'ProgressHook', 'SafeCheckpointHook', 'StaticAnchorHook', 'TrainingProgressHook']
+__all__ = ['ActionletOverlapHook', 'ActionletStatsHook', 'EncoderInitHook', 'MemoryBankHook', 'MetricsFileHook',
+           'MomentumUpdateHook', 'ProgressHook', 'SafeCheckpointHook', 'StaticAnchorHook', 'TrainingProgressHook']
