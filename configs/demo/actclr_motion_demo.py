@@ -9,6 +9,6 @@ runner_type = 'QuietRunner'
 model = dict(stream='motion', stage_epochs=(60, 40), data_preprocessor=dict(streams=['motion']))
 train_cfg = dict(max_epochs=100, val_interval=10)
 param_scheduler = dict(T_max=100)
-# which joints move is known of this set
+# it is known what moves in these data: does the actionlet find it?
 default_hooks = dict(
     checkpoint=dict(interval=10, max_keep_ckpts=-1), actionlet_overlap=dict(type='ActionletOverlapHook'))
