@@ -11,11 +11,15 @@ from torch import nn
 from mmactclr.apis import init_model
 from mmactclr.datasets import ArchiveWriter, SkeletonDataset
 from mmactclr.datasets.ntu_classes import NTU60_CLASSES, NTU120_CLASSES
+from mmactclr.engine.checkpoints import ModelCard, write_checkpoint
 from mmactclr.engine.checkpoints.official import from_official, to_official
 from mmactclr.engine.checkpoints.official_files import convert_file, revert_file
 from mmactclr.errors import ConfigError, DataError, MMActCLRError
 from mmactclr.models import STGCN, MoCo, MultiStream, Recognizer
 from mmactclr.models.backbones import build_adjacency
+from mmactclr.models.necks import ProjectionMLP
+from mmactclr.registry import MODELS
+from mmactclr.structures import get_layout
 
 GOLDEN = ['official_actclr_ntu60_xview_joint_linear.pt', 'official_aimclr_ntu60_xview_joint_linear.pt']
 TEN = dict(channels=(8,) * 4 + (16,) * 3 + (32,) * 2 + (48,), strided_units=(5, 8))
@@ -250,6 +254,38 @@ def test_projectors_of_another_form_are_left_out_and_said_so(tmp_path, form):
     assert 'score' not in features and torch.isfinite(features['backbone']).all()
 
 
+@pytest.mark.parametrize('wrap', [dict, lambda s: {'model': s, 'epoch': 3}, lambda s: {'state_dict': s}])
+def test_weights_may_lie_deeper_in_the_file(tmp_path, wrap):
+    encoder, weights = encoder_weights()
+    model, _ = convert(tmp_path, wrap(with_prefix('module.encoder_q', weights)))
+    assert torch.equal(model.backbone.units[3].gcn.weight, encoder.units[3].gcn.weight)
+
+
+def test_weights_of_half_precision(tmp_path):
+    encoder, weights = encoder_weights()
+    half = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
+    model, _ = convert(tmp_path, with_prefix('encoder_q', half))
+    joints, mask = batch()
+    torch.testing.assert_close(model.extract(joints, mask)['backbone'], pooled(encoder, joints), atol=1e-2, rtol=1e-2)
+
+
+def test_a_projector_without_key_encoder_and_memory(tmp_path):
+    state = {name: value for name, value in pretext().items() if name.startswith('encoder_q')}
+    model, notes = convert(tmp_path, state)
+    assert isinstance(model, MoCo) and int(model.memory.filled) == 0 and model.memory.size > 1
+    assert 'not in the file: joint key encoder' in notes[-2] and 'joint memory, which starts empty' in notes[-1]
+    assert_same(model.backbone.state_dict(), model.backbone_k.state_dict())
+    assert_same(model.projector.state_dict(), model.projector_k.state_dict())
+
+
+def test_layers_of_a_projector_may_be_convolutions(tmp_path):
+    state = pretext()
+    convolutions = {name: value[:, :, None, None] if re.search(r'fc\.\d\.weight', name) else value
+                    for name, value in state.items()}
+    model, _ = convert(tmp_path, convolutions)
+    assert_same(state, to_official(model.state_dict(), 'test'))
+
+
 def test_a_stripped_encoder_is_an_encoder(tmp_path):
     encoder, weights = encoder_weights()
     model, _ = convert(tmp_path, {'state_dict': with_prefix('encoder_q', weights)})
@@ -264,6 +300,72 @@ def test_what_has_no_place_in_a_public_file_is_left_out(tiny_archive, tiny_confi
     public = to_official(model.state_dict(), 'test')
     assert len(model.state_dict()) - len(public) == 3 and not any('anchor' in name for name in public)
     assert public['queue'].shape == (4, 16) and public['queue_ptr'].shape == (1,)
+
+
+OURS = dict(type='STGCN', layout='ntu25', **NINE)
+MOCO = dict(type='MoCo', layout='ntu25', backbone=OURS, memory=dict(size=16, dim=4), loss=dict(type='InfoNCELoss'),
+            projector=dict(type='ProjectionMLP', in_channels=48, hidden_channels=12, out_channels=4))
+HEAD = dict(type='ClassificationHead', in_channels=48, num_classes=7)
+
+
+def write_ours(path, config):
+    """A checkpoint of ours with every number drawn, so that none is what a fresh model has."""
+    torch.manual_seed(3)
+    model = MODELS.build(config)
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and not name.endswith('adjacency') and '.memory' not in f'.{name}':
+            value.uniform_(0.1, 1)
+    return model, lambda: write_checkpoint(path, model.state_dict(),
+                                           ModelCard(model=config, layout=get_layout('ntu25').to_dict()))
+
+
+@pytest.mark.parametrize('stored', [0, 9, 16, 40])
+@pytest.mark.parametrize('config', [MOCO, dict(type='MultiStream', branch=MOCO)], ids=['one stream', 'three streams'])
+def test_ours_to_public_and_back_changes_no_bit(tmp_path, config, stored):
+    """Of a memory that is not full the number of keys comes back as well, though no public name holds it."""
+    model, write = write_ours(tmp_path / 'ours.pth', config)
+    for branch in model.branches().values():
+        for keys in torch.rand(stored, 4).split(7):
+            branch.memory.enqueue(keys)
+    write()
+    notes = revert_file(tmp_path / 'ours.pth', tmp_path / 'public.pt')
+    assert 'stride 2 at units [4, 7], layout ntu25' in notes[-1]
+    convert_file(tmp_path / 'public.pt', tmp_path / 'back.pth')
+    back = init_model(checkpoint=tmp_path / 'back.pth')
+    assert_same(dict(model.state_dict()), back.state_dict())
+    assert all(int(branch.memory.filled) == min(stored, 16) for branch in back.branches().values())
+
+
+@pytest.mark.parametrize('head', [HEAD, None], ids=['classifier', 'encoder'])
+def test_a_recognizer_to_public_and_back_changes_no_bit(tmp_path, head):
+    model, write = write_ours(tmp_path / 'ours.pth', dict(type='Recognizer', layout='ntu25', stream='bone',
+                                                          backbone=OURS, head=head))
+    write()
+    assert 'stream bone' in revert_file(tmp_path / 'ours.pth', tmp_path / 'public.pt')[-1]
+    convert_file(tmp_path / 'public.pt', tmp_path / 'back.pth', stream='bone')
+    back = init_model(checkpoint=tmp_path / 'back.pth')
+    assert_same(dict(model.state_dict()), back.state_dict())
+    joints, mask = batch()
+    assert_same(model.eval().extract(joints, mask), back.extract(joints, mask))
+
+
+@pytest.mark.parametrize('config, message', [
+    (dict(type='Recognizer', layout='ntu25', backbone=OURS, head=HEAD, skip_absent=True), 'leaves absent persons out'),
+    (dict(MOCO, projector=dict(MOCO['projector'], type='Wide')), 'no counterpart')])
+def test_models_that_compute_something_else_are_not_written_back(tmp_path, monkeypatch, config, message):
+    monkeypatch.setitem(MODELS.module_dict, 'Wide', WideProjector)
+    write_ours(tmp_path / 'ours.pth', config)[1]()
+    with pytest.raises(ConfigError, match=message):
+        revert_file(tmp_path / 'ours.pth', tmp_path / 'public.pt')
+    assert [path.name for path in tmp_path.iterdir()] == ['ours.pth']
+
+
+class WideProjector(ProjectionMLP):
+    """A projector with batch norm, as a user may register one."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.norm = nn.BatchNorm1d(4)
 
 
 # refused, in one line
@@ -282,7 +384,22 @@ def change(**changes):
 
 
 LINEAR_REFUSED = {
-    'missing': (change(**{'encoder_q__st_gcn_networks__3__gcn__conv__weight': None}), 'weights are missing'),
+    'missing': (change(**{'encoder_q__st_gcn_networks__3__gcn__conv__weight': None}), r'3\.gcn\.conv\.weight missing'),
+    'statistics': (change(**{'encoder_q__st_gcn_networks__3__tcn__0__running_var': None}),
+                   r'1 weights are missing \(first: encoder_q\.st_gcn_networks\.3\.tcn\.0\.running_var'),
+    'half a classifier': (change(encoder_q__fc__bias=None), 'classifier without fc.bias'),
+    'strange tail': (change(encoder_q__fc__gate__scale=torch.ones(2)), r"unknown names behind.*fc\.gate\.scale"),
+    'key encoder of nothing': (change(encoder_k__gate=torch.ones(2)), r"unknown names.*encoder_k\.gate"),
+    'memory of no stream': (change(queue_motion=torch.ones(6, 32)), "unknown names.*queue_motion"),
+    'even kernel': (lambda s: {k: v[:, :, :8] if v.shape[2:] == (9, 1) else v for k, v in s.items()},
+                    '8 frames long, expected an odd number'),
+    'flat kernel': (change(**{'encoder_q__st_gcn_networks__0__tcn__2__weight': torch.ones(8, 8)}),
+                    r'has the shape \(8, 8\), expected 4 dimensions'),
+    'no dimensions': (change(**{'encoder_q__st_gcn_networks__3__tcn__0__weight': torch.tensor(1.)}), 'expected 1 dim'),
+    'gap': (lambda s: {k.replace('networks.9.', 'networks.12.'): v for k, v in s.items()}, r'are \[0, .*8, 12\]'),
+    'no tensor': (change(encoder_q__A=3), 'encoder_q.A is no dense tensor'),
+    'sparse': (lambda s: {**s, 'encoder_q.A': s['encoder_q.A'].to_sparse()}, 'encoder_q.A is no dense tensor'),
+    'kind': (change(encoder_q__fc__bias=torch.ones(11, dtype=torch.long)), 'another kind of number'),
     'no residual': (change(**{'encoder_q__st_gcn_networks__4__residual__0__weight': None}), 'missing'),
     'extra': (change(decoder__weight=torch.ones(2)), "unknown names.*decoder.weight"),
     'extra in encoder': (change(encoder_q__attention__weight=torch.ones(2)), 'have no place'),
@@ -304,7 +421,8 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, case):
 
 
 @pytest.mark.parametrize('changes', [
-    dict(queue_ptr=None), dict(queue_ptr=torch.tensor([32])), dict(queue=torch.ones(6))])
+    dict(queue_ptr=None), dict(queue_ptr=torch.tensor([32])), dict(queue=torch.ones(6)),
+    dict(queue_ptr=torch.tensor([5.]))])
 def test_a_damaged_memory_is_refused(tmp_path, changes):
     with pytest.raises(DataError, match='memory is damaged'):
         convert_file(save(tmp_path, change(**changes)(pretext())), tmp_path / 'ours.pth')
@@ -334,6 +452,29 @@ def test_files_that_are_no_public_weights_are_refused(tmp_path, kind, monkeypatc
     with pytest.raises(DataError, match='public.pt'):
         convert_file(path, tmp_path / 'ours.pth')
     assert not (tmp_path / 'executed').exists() and not (tmp_path / 'ours.pth').exists()
+
+
+@pytest.mark.parametrize('changes, message', [
+    ({'encoder_k__st_gcn_networks__3__gcn__conv__weight': None}, r'missing \(first: encoder_k\.st_gcn_networks\.3'),
+    ({'encoder_k__fc__2__bias': None}, r'missing \(first: encoder_k\.fc\.2\.bias'),
+    ({'encoder_q__fc__2__bias': None}, r'projector without fc\.2\.bias'),
+    ({'encoder_k__st_gcn_networks__3__gcn__conv__weight': torch.ones(2, 2, 1, 1)}, r'shape \(first: encoder_k'),
+    ({'encoder_k__A': torch.rand(3, 25, 25)}, 'several graphs'),
+    ({'queue': torch.ones(7, 32)}, r'shape \(first: queue ')])
+def test_a_damaged_pretraining_checkpoint_is_refused(tmp_path, changes, message):
+    with pytest.raises(DataError, match=message):
+        convert_file(save(tmp_path, change(**changes)(pretext())), tmp_path / 'ours.pth')
+
+
+def test_streams_that_do_not_match_are_refused(tmp_path):
+    state = pretext(('', '_motion', '_bone'))
+    other = {name: value[:, :, :7] if 'q_bone' in name and value.shape[2:] == (9, 1) else value
+             for name, value in state.items()}
+    half = {name: value for name, value in state.items() if not re.search(r'\.fc\.|_k|queue', name)}
+    half |= {'encoder_q.fc.weight': torch.ones(11, 48), 'encoder_q.fc.bias': torch.ones(11)}
+    for changed, message in ((other, 'differ in architecture'), (half, 'classifier in some streams only')):
+        with pytest.raises(DataError, match=message):
+            convert_file(save(tmp_path, changed), tmp_path / 'ours.pth')
 
 
 def test_models_without_a_counterpart_are_not_written_back(tmp_path):
