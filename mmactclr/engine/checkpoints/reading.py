@@ -1,4 +1,5 @@
 """Reading checkpoints without executing anything."""
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     path = require_file(path, 'checkpoint')
     try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+        with warnings.catch_warnings():
+            # what the restricted reader thinks of the file's pickle format ends in the one line below
+            warnings.simplefilter('ignore')
+            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # the restricted unpickler raises whatever the bytes make it do
         raise DataError(
             f'checkpoint {str(path)!r} cannot be read ({type(error).__name__}): it was cut short, is no checkpoint, or '
