@@ -151,6 +151,8 @@ def _mean_of(joints: Sequence[str]) -> str:
 
 def _frames(sequences: Sequence[np.ndarray]) -> np.ndarray:
     """Frames (F, V, C) of first persons in which somebody is seen."""
+    if not len(sequences):
+        raise DataError('there are no recordings, so neither unit nor axes can be told; give at least one')
     chosen = np.unique(np.linspace(0, len(sequences) - 1, min(_SAMPLE, len(sequences))).astype(int))
     frames = np.concatenate([sequences[i][0] for i in chosen])
     frames = frames[frames.any(axis=(1, 2))].astype(np.float64)

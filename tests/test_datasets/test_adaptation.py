@@ -123,6 +123,8 @@ def test_recordings_of_nobody_tell_nothing():
     nobody = [np.zeros((1, 4, 25, 3), np.float32)]
     with pytest.raises(DataError, match='nobody is seen'):
         fit_adapter(nobody, NTU, NTU)
+    with pytest.raises(DataError, match='no recordings'):
+        fit_adapter([], NTU, NTU)
     point = [np.ones((1, 4, 25, 3), np.float32)]
     with pytest.raises(DataError, match='give metres_per_unit'):
         fit_adapter(point, NTU, NTU, 'furlongs')
