@@ -102,7 +102,13 @@ def assert_distributed(values, distribution):
 
 
 def assert_uniform(values, low, high):
+    """The shape, and both ends of the range: the extremes show a bound that is a percent off, the shape does not."""
     assert_distributed(values, stats.uniform(low, high - low).cdf)
+    values = np.asarray(values)
+    # (1 - x)^n = LEAST_P: as near as that the extremes come to the ends
+    near = (high - low) * -np.log(LEAST_P) / values.size
+    assert values.min() == pytest.approx(low, abs=near)
+    assert values.max() == pytest.approx(high, abs=near)
 
 
 def assert_equally_often(values, expected):
