@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from mmactclr.models.losses import info_nce, similarity_mining
 
@@ -90,6 +91,29 @@ def test_equation_9_in_stage_two_as_it_is_logged():
     assert blunt['information'] == pytest.approx(0, abs=1e-12)
     assert blunt['log_size'] - blunt['kl'] == pytest.approx(math.log(6), abs=1e-3)
     assert blunt['used'] - blunt['loss'] < 1e-12
+
+
+@pytest.mark.parametrize('tau_k', [0.02, 0.2, 1.0, 100.0])
+def test_log_size_minus_the_loss_is_a_bound_where_the_memory_is_evenly_used(tau_k):
+    """At every temperature of the teacher, those included at which log|M| - KL is none."""
+    for error in (0.05, 0.3, 5 / 6):
+        for tau_q in (0.2, tau_k):
+            found = stage_two(6, error, tau_k, (2,) * 6, tau_q)
+            assert found['used'] == pytest.approx(found['log_size'])
+            assert found['log_size'] - found['loss'] <= found['information'] + 1e-12
+
+
+def test_one_key_that_matches_every_sequence_sits_at_the_ceiling():
+    """Independent query and key: no information, yet both numbers show log|M|; the entropy of use shows none."""
+    eye = torch.eye(4, dtype=torch.float64)
+    views = [3 * eye[0] + eye[1], 3 * eye[0] + eye[2]]
+    memory = torch.stack([eye[0]] + 7 * [-eye[0]])
+    pairs = [similarity_mining(q[None], k[None], memory, 0.1, 0.01) for q in views for k in views]
+    loss, teacher = (sum(values).item() / len(pairs) for values in zip(*pairs, strict=True))
+    for number in (loss, loss - teacher):
+        assert math.log(len(memory)) - number == pytest.approx(math.log(8), abs=1e-6)
+    used = [torch.softmax(F.normalize(k, dim=0) @ memory.t() / 0.01, 0) for k in views]
+    assert entropy(sum(used) / len(used)) - loss == pytest.approx(0, abs=1e-6)
 
 
 def test_keys_that_have_collapsed_sit_at_the_ceiling():
