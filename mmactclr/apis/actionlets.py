@@ -71,6 +71,9 @@ def find_actionlets(model: nn.Module, dataset: Dataset, num: int = 6) -> list[Ac
     if num < 1:
         raise ConfigError(f'the number of sequences to show is {num}, expected 1 or more')
     labels, first = np.unique(dataset.labels, return_index=True)
+    labels, first = labels[labels >= 0], first[labels >= 0]
+    if not len(labels):
+        raise ConfigError('a sequence of each class needs labelled data; convert the data with labels')
     chosen = np.unique(np.linspace(0, len(labels) - 1, num).round().astype(int))
     positions = first[chosen].tolist()
     found = compute_actionlets(model, dataset, positions).numpy()
@@ -102,7 +105,7 @@ def actionlet_part_shares(model: nn.Module, dataset: Dataset, stream: str | None
         raise ConfigError('shares by class need labelled data; convert the data with labels')
     found = part_shares(compute_actionlets(model, dataset, stream=stream), torch.from_numpy(dataset.labels),
                         dataset.metainfo['layout'])
-    return {classes[label]: parts for label, parts in found.items()}
+    return {classes[label]: parts for label, parts in found.items() if label >= 0}
 
 
 def _branch(model: nn.Module, stream: str | None) -> nn.Module:

@@ -102,7 +102,13 @@ def _load_state(model: nn.Module, state: Mapping[str, Tensor], source: str, card
         DataError: If the weights are damaged.
     """
     check_fit(model, state, source, trained_only=True, card=card)
-    model.load_state_dict(state, strict=False)
+    try:
+        model.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        # a key encoder, which evaluation does not need to be there, is of another shape
+        lines = [line.strip() for line in str(error).splitlines()[1:]]
+        raise ConfigError(f'checkpoint {source!r} does not fit the model of the config: {lines[0]} Use the config it '
+                          'was trained with') from error
     if isinstance(model, BaseAlgorithm):
         _complete_keys(model, state, source)
 

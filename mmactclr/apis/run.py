@@ -211,10 +211,17 @@ def _work_dir(cfg: Config, work_dir: str | Path | None) -> str:
 
 
 def _read_checkpoint(cfg: Config) -> ModelCard | None:
-    """Read a checkpoint on disk once before anything is built, and its card; addresses are left to mmengine."""
+    """Read a checkpoint once before anything is built, and its card.
+
+    Raises:
+        ConfigError: If it is an address: mmengine would unpickle whatever lies there.
+    """
     source = cfg.get('load_from')
-    if not source or '://' in source:
+    if not source:
         return None
+    if ':' in str(source).split('/')[0]:
+        raise ConfigError(f'checkpoint {source!r} is an address; download the file first and name it, so that it can '
+                          'be read without executing anything in it')
     checkpoint = read_checkpoint(source)
     if cfg.get('resume'):
         _check_resumable(checkpoint, source)

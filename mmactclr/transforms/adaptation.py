@@ -182,6 +182,8 @@ def _check_shape(keypoint: np.ndarray, layout: Layout, axes: tuple[int, ...]) ->
 
 def _frames(sequences: Sequence[np.ndarray], layout: Layout) -> np.ndarray:
     """Frames (F, V, C) float64 in which somebody is seen with both shoulders and both hips."""
+    if not len(sequences):
+        raise DataError('there are no recordings, so neither unit nor axes can be told; give at least one')
     torso = [*layout.shoulders, *layout.hips]
     found: list[np.ndarray] = []
     for i in np.unique(np.linspace(0, len(sequences) - 1, min(_SAMPLE, len(sequences))).astype(int)):

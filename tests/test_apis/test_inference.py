@@ -135,3 +135,12 @@ def test_the_first_stream_of_several_speaks(tiny_config, tiny_archive, dataset):
     joint = find_actionlets(streams.branches()['joint'], dataset, 3)
     for a, b in zip(find_actionlets(streams, dataset, 3), joint, strict=True):
         np.testing.assert_array_equal(a.actionlet, b.actionlet)
+
+
+def test_a_key_encoder_of_another_shape_is_one_line(cfg, model, tmp_path):
+    state = dict(model.state_dict())
+    name = next(name for name in state if name.startswith('backbone_k.') and name.endswith('gcn.weight'))
+    state[name] = torch.zeros(3, 3)
+    torch.save({'state_dict': state}, tmp_path / 'a.pth')
+    with pytest.raises(ConfigError, match=rf'does not fit.*{name}'):
+        init_model(cfg, tmp_path / 'a.pth')

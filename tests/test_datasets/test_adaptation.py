@@ -185,6 +185,8 @@ def test_recordings_of_nobody_tell_nothing():
         fit_adapter(nobody, NTU, NTU)
     # where nothing is to be told, nobody is needed: a camera may see no more than heads and arms
     assert fit_adapter(nobody, NTU, NTU, up='+z', metres_per_unit=.01).up == '+z'
+    with pytest.raises(DataError, match='no recordings'):
+        fit_adapter([], NTU, NTU)
     point = [np.ones((1, 4, 25, 3), np.float32)]
     with pytest.raises(DataError, match='give metres_per_unit'):
         fit_adapter(point, NTU, NTU, 'furlongs')

@@ -433,3 +433,16 @@ def test_nothing_in_a_file_is_executed(tmp_path, inside):
         read_checkpoint(path)
     one_line(error)
     assert not target.exists()
+
+
+def test_the_preparation_of_a_card_is_of_registered_transforms_wherever_it_is_used():
+    card = ModelCard({}, get_layout('ntu25').to_dict(), preparation=[dict(type='os.system', command='true')])
+    with pytest.raises(ConfigError, match='os.system.*not registered'):
+        card.preparation_steps()
+
+
+@pytest.mark.parametrize('address', ['http://127.0.0.1:1/a.pth', 's3://bucket/a.pth', 'torchvision://resnet'])
+def test_addresses_are_not_read(address, tiny_archive, tiny_config):
+    from mmactclr.apis import run_test
+    with pytest.raises(ConfigError, match='is an address; download the file first'):
+        run_test(tiny_config(tiny_archive), address)

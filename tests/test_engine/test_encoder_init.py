@@ -28,8 +28,11 @@ def build(tiny_archive, tiny_config):
 
 
 def save(path, model, stream=None):
-    """A checkpoint; with a stream its card says so."""
-    card = ModelCard(dict(type='ActCLR', stream=stream) if stream else {}, get_layout('kinect20_utdmhad').to_dict())
+    """A checkpoint; with a stream it has a card that says so, without one it has none."""
+    if stream is None:
+        torch.save({'state_dict': model.state_dict()}, path)
+        return str(path)
+    card = ModelCard(dict(type='ActCLR', stream=stream), get_layout('kinect20_utdmhad').to_dict())
     return str(write_checkpoint(path, model.state_dict(), card))
 
 
@@ -122,3 +125,22 @@ def test_another_encoder_is_refused_and_a_missing_file_named(build, tmp_path):
         start(build(), save(tmp_path / 'a.pth', source))
     with pytest.raises(DataError, match='nowhere.pth'):
         start(build(), str(tmp_path / 'nowhere.pth'))
+
+
+@pytest.mark.parametrize('damage, message', [
+    (lambda s: s | {'projector.layers.0.weight': s['projector.layers.0.weight'] * torch.nan}, 'not finite'),
+    (lambda s: s | {'backbone.units.9.gcn.weight': torch.ones(2)}, 'no place in the model'),
+    (lambda s: {k: v for k, v in s.items() if not k.endswith('running_mean')}, 'weights of the model are missing')])
+def test_damaged_encoders_are_refused(build, tmp_path, damage, message):
+    source = build(seed=1)
+    card = ModelCard(dict(type='ActCLR'), get_layout('kinect20_utdmhad').to_dict())
+    path = write_checkpoint(tmp_path / 'a.pth', damage(dict(source.state_dict())), card)
+    with pytest.raises((ConfigError, DataError), match=message):
+        start(build(), str(path))
+
+
+def test_a_card_that_leaves_its_stream_to_the_default_is_of_joints(build, tmp_path):
+    path = tmp_path / 'a.pth'
+    write_checkpoint(path, build(seed=1).state_dict(), ModelCard(dict(type='ActCLR'), get_layout('ntu25').to_dict()))
+    with pytest.raises(ConfigError, match='holds .*joint.*the run trains .*bone'):
+        start(build(**{'model.stream': 'bone'}), str(path))

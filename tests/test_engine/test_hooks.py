@@ -343,7 +343,7 @@ def test_checkpoints_load_without_unpickling_code_and_come_back(tmp_path):
     [
         (
             lambda state: state.pop('backbone.units.0.gcn.weight'),
-            '1 parameters of the model are missing.*units.0.gcn.weight',
+            '1 weights of the model are missing.*units.0.gcn.weight',
         ),
         (
             lambda state: state.update({'projector.layers.2.weight': torch.zeros(7, 8)}),

@@ -1,6 +1,4 @@
 """Public weights to ours and back, against golden numbers and against encoders written under public names by hand."""
-import os
-import pickle
 import re
 
 import numpy as np
@@ -11,94 +9,30 @@ from torch import nn
 from mmactclr.apis import init_model
 from mmactclr.datasets import ArchiveWriter, SkeletonDataset
 from mmactclr.datasets.ntu_classes import NTU60_CLASSES, NTU120_CLASSES
-from mmactclr.engine.checkpoints.official import from_official, to_official
+from mmactclr.engine.checkpoints import ModelCard, write_checkpoint
+from mmactclr.engine.checkpoints.official import to_official
 from mmactclr.engine.checkpoints.official_files import convert_file, revert_file
-from mmactclr.errors import ConfigError, DataError, MMActCLRError
-from mmactclr.models import STGCN, MoCo, MultiStream, Recognizer
+from mmactclr.errors import ConfigError
+from mmactclr.models import MoCo, MultiStream, Recognizer
 from mmactclr.models.backbones import build_adjacency
+from mmactclr.models.necks import ProjectionMLP
+from mmactclr.registry import MODELS
+from mmactclr.structures import get_layout
+from tests.test_engine.public_samples import (
+    NINE,
+    SAME,
+    TEN,
+    assert_same,
+    batch,
+    convert,
+    encoder_weights,
+    pooled,
+    pretext,
+    projector_weights,
+    with_prefix,
+)
 
 GOLDEN = ['official_actclr_ntu60_xview_joint_linear.pt', 'official_aimclr_ntu60_xview_joint_linear.pt']
-TEN = dict(channels=(8,) * 4 + (16,) * 3 + (32,) * 2 + (48,), strided_units=(5, 8))
-NINE = dict(channels=(8,) * 3 + (16,) * 3 + (32,) * 2 + (48,), strided_units=(4, 7))
-
-
-def encoder_weights(seed=0, graph=None, layout='ntu25', **shape):
-    """A public encoder: the modules of ST-GCN named as the public code names them."""
-    torch.manual_seed(seed)
-    source = STGCN(layout, graph=graph, **(shape or TEN))
-    for module in source.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.running_mean.normal_()
-            module.running_var.uniform_(0.5, 2)
-            module.num_batches_tracked.fill_(seed + 7)
-    public = {'A': source.adjacency, **{f'edge_importance.{i}': w for i, w in enumerate(source.edge_importance)}}
-    public |= {f'data_bn.{name}': value for name, value in source.data_bn.state_dict().items()}
-    for i, unit in enumerate(source.units):
-        public[f'st_gcn_networks.{i}.gcn.conv.weight'] = unit.gcn.weight
-        public[f'st_gcn_networks.{i}.gcn.conv.bias'] = unit.gcn.bias
-        for part in ('tcn', 'residual'):
-            module = getattr(unit, part)
-            if module is not None:
-                for name, value in module.state_dict().items():
-                    public[f'st_gcn_networks.{i}.{part}.{name}'] = value
-    return source.eval(), {name: value.detach().clone() for name, value in public.items()}
-
-
-def with_prefix(prefix, weights):
-    return {f'{prefix}.{name}': value for name, value in weights.items()}
-
-
-def projector_weights(seed=0, nested=False, norm=False):
-    torch.manual_seed(100 + seed)
-    if norm:
-        layers = nn.Sequential(nn.Linear(48, 48), nn.BatchNorm1d(48), nn.ReLU(), nn.Linear(48, 6))
-    elif nested:
-        layers = nn.Sequential(nn.Linear(48, 48), nn.ReLU(),
-                               nn.Sequential(nn.Linear(48, 48), nn.ReLU(), nn.Linear(48, 6)))
-    else:
-        layers = nn.Sequential(nn.Linear(48, 20), nn.ReLU(), nn.Linear(20, 6))
-    return layers.eval(), {f'fc.{name}': value.detach().clone() for name, value in layers.state_dict().items()}
-
-
-def pretext(streams=('',), **projector):
-    """A public checkpoint after pretraining."""
-    state = {}
-    for number, suffix in enumerate(streams):
-        for role in ('q', 'k'):
-            seed = 10 * number + (role == 'k')
-            weights = {**encoder_weights(seed)[1], **projector_weights(seed, **projector)[1]}
-            state |= with_prefix(f'encoder_{role}{suffix}', weights)
-        state[f'queue{suffix}'] = nn.functional.normalize(torch.randn(6, 32), dim=0)
-        state[f'queue_ptr{suffix}'] = torch.tensor([5 + number])
-    return state
-
-
-def save(tmp_path, state, name='public.pt'):
-    torch.save(state, tmp_path / name)
-    return tmp_path / name
-
-
-def convert(tmp_path, state, **options):
-    path = tmp_path / 'ours.pth'
-    notes = convert_file(save(tmp_path, state), path, overwrite=True, **options)
-    return init_model(checkpoint=path), notes
-
-
-def batch():
-    joints = torch.randn(3, 2, 50, 25, 3, generator=torch.Generator().manual_seed(0))
-    mask = torch.tensor([[True, True], [True, False], [True, True]])
-    return joints * mask[:, :, None, None, None], mask
-
-
-def pooled(encoder, joints):
-    maps = [encoder(joints[:, m].permute(0, 3, 1, 2)).mean((2, 3)) for m in range(2)]
-    return (maps[0] + maps[1]) / 2
-
-
-def assert_same(a, b):
-    assert a.keys() == b.keys()
-    for name, value in a.items():
-        assert value.dtype == b[name].dtype and torch.equal(value, b[name]), name
 
 
 # the authors' weights
@@ -161,7 +95,7 @@ def test_there_and_back_changes_no_bit(golden_model, tmp_path):
 
 # forms that no file at hand has
 
-@pytest.mark.parametrize('shape', [TEN, NINE], ids=['10', '9'])
+@pytest.mark.parametrize('shape', [TEN, NINE, SAME], ids=['10', '9', 'same width'])
 @pytest.mark.parametrize('graph', [None, dict(hops='full'), dict(strategy='distance'), dict(strategy='inward_outward')])
 def test_everything_is_derived_from_the_weights(tmp_path, shape, graph):
     encoder, weights = encoder_weights(graph=graph, **shape)
@@ -250,6 +184,38 @@ def test_projectors_of_another_form_are_left_out_and_said_so(tmp_path, form):
     assert 'score' not in features and torch.isfinite(features['backbone']).all()
 
 
+@pytest.mark.parametrize('wrap', [dict, lambda s: {'model': s, 'epoch': 3}, lambda s: {'state_dict': s}])
+def test_weights_may_lie_deeper_in_the_file(tmp_path, wrap):
+    encoder, weights = encoder_weights()
+    model, _ = convert(tmp_path, wrap(with_prefix('module.encoder_q', weights)))
+    assert torch.equal(model.backbone.units[3].gcn.weight, encoder.units[3].gcn.weight)
+
+
+def test_weights_of_half_precision(tmp_path):
+    encoder, weights = encoder_weights()
+    half = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
+    model, _ = convert(tmp_path, with_prefix('encoder_q', half))
+    joints, mask = batch()
+    torch.testing.assert_close(model.extract(joints, mask)['backbone'], pooled(encoder, joints), atol=1e-2, rtol=1e-2)
+
+
+def test_a_projector_without_key_encoder_and_memory(tmp_path):
+    state = {name: value for name, value in pretext().items() if name.startswith('encoder_q')}
+    model, notes = convert(tmp_path, state)
+    assert isinstance(model, MoCo) and int(model.memory.filled) == 0 and model.memory.size > 1
+    assert 'not in the file: joint key encoder' in notes[-2] and 'joint memory, which starts empty' in notes[-1]
+    assert_same(model.backbone.state_dict(), model.backbone_k.state_dict())
+    assert_same(model.projector.state_dict(), model.projector_k.state_dict())
+
+
+def test_layers_of_a_projector_may_be_convolutions(tmp_path):
+    state = pretext()
+    convolutions = {name: value[:, :, None, None] if re.search(r'fc\.\d\.weight', name) else value
+                    for name, value in state.items()}
+    model, _ = convert(tmp_path, convolutions)
+    assert_same(state, to_official(model.state_dict(), 'test'))
+
+
 def test_a_stripped_encoder_is_an_encoder(tmp_path):
     encoder, weights = encoder_weights()
     model, _ = convert(tmp_path, {'state_dict': with_prefix('encoder_q', weights)})
@@ -266,99 +232,70 @@ def test_what_has_no_place_in_a_public_file_is_left_out(tiny_archive, tiny_confi
     assert public['queue'].shape == (4, 16) and public['queue_ptr'].shape == (1,)
 
 
-# refused, in one line
-
-def change(**changes):
-    def apply(state):
-        state = dict(state)
-        for name, value in changes.items():
-            name = name.replace('__', '.')
-            if value is None:
-                del state[name]
-            else:
-                state[name] = value
-        return state
-    return apply
+OURS = dict(type='STGCN', layout='ntu25', **NINE)
+MOCO = dict(type='MoCo', layout='ntu25', backbone=OURS, memory=dict(size=16, dim=4), loss=dict(type='InfoNCELoss'),
+            projector=dict(type='ProjectionMLP', in_channels=48, hidden_channels=12, out_channels=4))
+HEAD = dict(type='ClassificationHead', in_channels=48, num_classes=7)
 
 
-LINEAR_REFUSED = {
-    'missing': (change(**{'encoder_q__st_gcn_networks__3__gcn__conv__weight': None}), 'weights are missing'),
-    'no residual': (change(**{'encoder_q__st_gcn_networks__4__residual__0__weight': None}), 'missing'),
-    'extra': (change(decoder__weight=torch.ones(2)), "unknown names.*decoder.weight"),
-    'extra in encoder': (change(encoder_q__attention__weight=torch.ones(2)), 'have no place'),
-    'shape': (change(**{'encoder_q__st_gcn_networks__3__tcn__2__weight': torch.ones(4, 4, 9, 1)}), 'another shape'),
-    'graph': (change(encoder_q__A=torch.rand(3, 25, 25)), 'graph A is none of'),
-    'joints': (change(encoder_q__A=torch.rand(3, 20, 20)), r"layout 'ntu25' has 25 joints.*--layout"),
-    'coordinates': (change(encoder_q__data_bn__weight=torch.ones(50)), 'data_bn.weight'),
-    'key without query': (lambda s: {k.replace('_q', '_k'): v for k, v in s.items()}, 'no encoder_q'),
-    'nan': (change(encoder_q__fc__bias=torch.full((11,), torch.nan)), 'not finite')}
+def write_ours(path, config):
+    """A checkpoint of ours with every number drawn, so that none is what a fresh model has."""
+    torch.manual_seed(3)
+    model = MODELS.build(config)
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and not name.endswith('adjacency') and '.memory' not in f'.{name}':
+            value.uniform_(0.1, 1)
+    return model, lambda: write_checkpoint(path, model.state_dict(),
+                                           ModelCard(model=config, layout=get_layout('ntu25').to_dict()))
 
 
-@pytest.mark.parametrize('case', LINEAR_REFUSED)
-def test_weights_that_do_not_fit_are_refused(tmp_path, case):
-    weights = {**encoder_weights()[1], 'fc.weight': torch.randn(11, 48, 1, 1), 'fc.bias': torch.randn(11)}
-    apply, message = LINEAR_REFUSED[case]
-    with pytest.raises(MMActCLRError, match=message):
-        convert_file(save(tmp_path, apply(with_prefix('encoder_q', weights))), tmp_path / 'ours.pth')
-    assert [path.name for path in tmp_path.iterdir()] == ['public.pt']
+@pytest.mark.parametrize('stored', [0, 9, 16, 40])
+@pytest.mark.parametrize('config', [MOCO, dict(type='MultiStream', branch=MOCO)], ids=['one stream', 'three streams'])
+def test_ours_to_public_and_back_changes_no_bit(tmp_path, config, stored):
+    """Of a memory that is not full the number of keys comes back as well, though no public name holds it."""
+    model, write = write_ours(tmp_path / 'ours.pth', config)
+    for branch in model.branches().values():
+        for keys in torch.rand(stored, 4).split(7):
+            branch.memory.enqueue(keys)
+    write()
+    notes = revert_file(tmp_path / 'ours.pth', tmp_path / 'public.pt')
+    assert 'stride 2 at units [4, 7], layout ntu25' in notes[-1]
+    convert_file(tmp_path / 'public.pt', tmp_path / 'back.pth')
+    back = init_model(checkpoint=tmp_path / 'back.pth')
+    assert_same(dict(model.state_dict()), back.state_dict())
+    assert all(int(branch.memory.filled) == min(stored, 16) for branch in back.branches().values())
 
 
-@pytest.mark.parametrize('changes', [
-    dict(queue_ptr=None), dict(queue_ptr=torch.tensor([32])), dict(queue=torch.ones(6))])
-def test_a_damaged_memory_is_refused(tmp_path, changes):
-    with pytest.raises(DataError, match='memory is damaged'):
-        convert_file(save(tmp_path, change(**changes)(pretext())), tmp_path / 'ours.pth')
+@pytest.mark.parametrize('head', [HEAD, None], ids=['classifier', 'encoder'])
+def test_a_recognizer_to_public_and_back_changes_no_bit(tmp_path, head):
+    model, write = write_ours(tmp_path / 'ours.pth', dict(type='Recognizer', layout='ntu25', stream='bone',
+                                                          backbone=OURS, head=head))
+    write()
+    assert 'stream bone' in revert_file(tmp_path / 'ours.pth', tmp_path / 'public.pt')[-1]
+    convert_file(tmp_path / 'public.pt', tmp_path / 'back.pth', stream='bone')
+    back = init_model(checkpoint=tmp_path / 'back.pth')
+    assert_same(dict(model.state_dict()), back.state_dict())
+    joints, mask = batch()
+    assert_same(model.eval().extract(joints, mask), back.extract(joints, mask))
 
 
-class Hostile:
-    """Runs a command where it is unpickled without care."""
-
-    def __reduce__(self):
-        return os.mkdir, ('executed',)
-
-
-@pytest.mark.parametrize('kind', ['truncated', 'hostile', 'text', 'empty', 'ours', 'list'])
-def test_files_that_are_no_public_weights_are_refused(tmp_path, kind, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    path = save(tmp_path, pretext())
-    if kind == 'truncated':
-        path.write_bytes(path.read_bytes()[:-5000])
-    elif kind == 'hostile':
-        path.write_bytes(pickle.dumps({'encoder_q.A': Hostile()}))
-    elif kind in ('text', 'empty'):
-        path.write_text('weights' if kind == 'text' else '')
-    elif kind == 'list':
-        torch.save([torch.ones(2)], path)
-    else:
-        torch.save({'backbone.adjacency': torch.ones(3, 25, 25)}, path)
-    with pytest.raises(DataError, match='public.pt'):
-        convert_file(path, tmp_path / 'ours.pth')
-    assert not (tmp_path / 'executed').exists() and not (tmp_path / 'ours.pth').exists()
-
-
-def test_models_without_a_counterpart_are_not_written_back(tmp_path):
-    for state in ({'backbone.units.0.attention.weight': torch.ones(1)}, {'head.fc.weight': torch.ones(2, 2)}):
-        with pytest.raises(ConfigError, match='no counterpart|no encoder'):
-            to_official(state, 'test')
-
-
-def test_an_existing_file_is_kept(tmp_path):
-    path = save(tmp_path, pretext())
-    (tmp_path / 'ours.pth').write_text('mine')
-    with pytest.raises(ConfigError, match='--overwrite'):
-        convert_file(path, tmp_path / 'ours.pth')
-    with pytest.raises(ConfigError, match='is a folder'):
-        convert_file(path, tmp_path, overwrite=True)
-    assert (tmp_path / 'ours.pth').read_text() == 'mine'
-
-
-@pytest.mark.parametrize('options, message', [
-    (dict(strided_units=[11]), 'units 1 to 10'), (dict(classes=['a']), 'gives 1 names.* 11 classes'),
-    (dict(stream='depth'), 'stream is'), (dict(layout='ntu26'), 'ntu26')])
-def test_options_that_do_not_fit_are_named(options, message):
-    weights = {**encoder_weights()[1], 'fc.weight': torch.randn(11, 48, 1, 1), 'fc.bias': torch.randn(11)}
+@pytest.mark.parametrize('config, message', [
+    (dict(type='Recognizer', layout='ntu25', backbone=OURS, head=HEAD, skip_absent=True), 'leaves absent persons out'),
+    (dict(MOCO, projector=dict(MOCO['projector'], type='Wide')), 'no counterpart')])
+def test_models_that_compute_something_else_are_not_written_back(tmp_path, monkeypatch, config, message):
+    monkeypatch.setitem(MODELS.module_dict, 'Wide', WideProjector)
+    write_ours(tmp_path / 'ours.pth', config)[1]()
     with pytest.raises(ConfigError, match=message):
-        from_official(with_prefix('encoder_q', weights), 'test', **options)
+        revert_file(tmp_path / 'ours.pth', tmp_path / 'public.pt')
+    assert [path.name for path in tmp_path.iterdir()] == ['ours.pth']
+
+
+class WideProjector(ProjectionMLP):
+    """A projector with batch norm, as a user may register one."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.norm = nn.BatchNorm1d(4)
 
 
 def test_class_names_are_those_of_the_data_set():

@@ -254,3 +254,44 @@ def test_streams_share_what_is_mixed(make):
     assert lacks.any() and (mix.own[lacks] == 1).all()
     outputs = model.train_step(make_batch(), _Optimiser(model))
     assert {f'{stream}.{name}' for stream in ('joint', 'motion', 'bone') for name in NAMES} <= set(outputs)
+
+
+def test_the_preset_has_the_constants_of_the_description():
+    cfg = load_config(RELEASE)
+    model, views = cfg.model, cfg.model.data_preprocessor.views
+
+    def phases(steps):
+        """(start, number of transforms that apply) of every phase of the last curriculum."""
+        return [(phase.start, phase.get('count', len(phase.transforms))) for phase in steps[-1].phases]
+
+    weak = [(0, 2), (300, 0)]
+    assert phases(views.key.joints) == phases(views.styled.joints) == weak
+    assert phases(views.normal.joints[:1]) == phases(views.strong.joints[:1]) == weak
+    assert phases(views.normal.joints) == [(0, 5), (100, 3), (200, 1), (300, 0)]
+    assert phases(views.strong.joints) == [(0, 7), (100, 5), (200, 3), (300, 0)]
+    normal, strong = ({step.type: step for step in views[name].joints[-1].phases[0].transforms}
+                      for name in ('normal', 'strong'))
+    assert set(strong) - set(normal) == {'TimeInterpolate', 'BoneRescale'}
+    assert normal['GaussianNoise'].std == 0.01 and strong['GaussianNoise'].std == 0.05
+    assert normal['GaussianBlur'].normalise is strong['GaussianBlur'].normalise is False
+    assert views.styled.stream == [dict(type='SkeletonAdaIN')] and views.mix.stream == [dict(type='SkeletonMix')]
+    assert views.styled_mix.base == views.mix.base == 'styled'
+    late = views.styled_mix.stream[-1].phases[1]
+    assert late.start == 200 and late.transforms[0].parts == (1, 2) and late.transforms[0].cells == (1, 3)
+    assert model.terms == [dict(inside='normal', outside='strong'), dict(inside='styled', outside='styled_mix'),
+                           dict(mixed='mix', weighted_by='styled')]
+    assert (model.anchor, model.key_pooling, model.memory.size) == ('batch', 'mean', 65536)
+    loss = {key: value for key, value in model.mining_loss.items() if key != 'type'}
+    assert loss == dict(tau_q=0.1, tau_k=0.04, squared=True, ceiling=0.95, top_k=8192)
+    head = {key: value for key, value in model.actionlet_head.items() if key != 'type'}
+    assert head == dict(selection='saturate', smoothing='part', signed=True, channels='mean', pooling='selection')
+    assert (model.backbone.init_std, model.projector.init_std) == (0.02, 0.02)
+    assert (len(model.backbone.channels), model.backbone.strided_units) == (10, [5, 8])
+    assert model.stage_epochs == (0, 350) and cfg.train_cfg.max_epochs == 350
+    assert cfg.param_scheduler.milestones == [250] and cfg.optim_wrapper.optimizer.lr == 0.1
+
+
+def test_the_bound_counts_the_keys_that_are_compared(make):
+    model = make(**{'mining_loss.top_k': 4})
+    assert model.log_candidates(model.memory.valid()).item() == pytest.approx(torch.tensor(4.0).log().item())
+    assert make().log_candidates(model.memory.valid()).item() == pytest.approx(torch.tensor(11.0).log().item())

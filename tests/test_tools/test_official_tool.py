@@ -1,4 +1,6 @@
 """The converter of public weights at the command line."""
+import os
+import pickle
 import subprocess
 import sys
 
@@ -20,14 +22,18 @@ def run(repo_root, tmp_path):
     return run
 
 
-@pytest.fixture
-def public(tmp_path):
-    """An encoder under public names, as a file."""
-    encoder = STGCN('ntu25', channels=(4, 4, 8), strided_units=(3,))
+def public_names(encoder):
     state = {}
     for name, value in encoder.state_dict().items():
         name = 'A' if name == 'adjacency' else name.replace('units.', 'st_gcn_networks.').replace('.gcn.', '.gcn.conv.')
         state[f'encoder_q.{name}'] = value
+    return state
+
+
+@pytest.fixture
+def public(tmp_path):
+    """An encoder under public names, as a file."""
+    state = public_names(STGCN('ntu25', channels=(4, 4, 8), strided_units=(3,)))
     torch.save(state, tmp_path / 'public.pt')
     return state
 
@@ -42,6 +48,7 @@ def test_there_and_back(run, public, tmp_path):
     assert model.stream == 'motion' and model.card.source.startswith('public.pt, sha256 ')
     done = run('new/ours.pth', 'back.pt', '--reverse')
     assert done.returncode == 0 and 'under public names' in done.stdout
+    assert 'not in a public file: stride 2 at units [3], layout ntu25, stream motion' in done.stdout
     back = torch.load(tmp_path / 'back.pt', weights_only=True)
     # a file of one stream has no stream in its names
     assert back.keys() == public.keys() and all(torch.equal(back[name], public[name]) for name in back)
@@ -59,6 +66,33 @@ def test_what_does_not_work_is_one_line(run, public, tmp_path, arguments, messag
     assert done.returncode == 1 and message in done.stderr
     assert done.stderr.startswith('error:') and done.stderr.count('\n') == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ['public.pt', 'text.pt']
+
+
+class Hostile:
+    """Makes a folder where it is unpickled without care."""
+
+    def __reduce__(self):
+        return os.mkdir, ('executed',)
+
+
+@pytest.mark.parametrize('damage', [
+    lambda path, state: path.write_bytes(pickle.dumps({'encoder_q.A': Hostile()})),
+    lambda path, state: path.write_bytes(path.read_bytes()[:-2000]),
+    lambda path, state: torch.save({**state, 'encoder_q.st_gcn_networks.0.tcn.0.weight': torch.tensor(1.)}, path),
+    lambda path, state: torch.save({k: v for k, v in state.items() if 'running_mean' not in k}, path)])
+def test_damaged_files_are_one_line(run, public, tmp_path, damage):
+    damage(tmp_path / 'public.pt', public)
+    done = run('public.pt', 'ours.pth')
+    assert done.returncode == 1 and done.stderr.startswith('error: public.pt')
+    assert done.stderr.count('\n') == 1 and done.stdout == ''
+    assert [path.name for path in tmp_path.iterdir()] == ['public.pt']
+
+
+def test_strides_that_no_unit_has(run, tmp_path):
+    encoder = STGCN('ntu25', channels=(4, 4), strided_units=())
+    torch.save(public_names(encoder), tmp_path / 'public.pt')
+    done = run('public.pt', 'ours.pth', '--strided-units')
+    assert done.returncode == 0 and 'stride 2 at units []\n' in done.stdout
 
 
 def test_help_says_how(run):

@@ -23,8 +23,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--stream', choices=['joint', 'motion', 'bone'], default='joint',
                         help='stream of a file that holds one (default: %(default)s); with three the names tell')
     parser.add_argument('--layout', default='ntu25', help='joint layout it was trained with (default: %(default)s)')
-    parser.add_argument('--strided-units', type=int, nargs='+', metavar='N',
-                        help='units, counted from 1, that halve the frame rate; default: where channels double')
+    parser.add_argument('--strided-units', type=int, nargs='*', metavar='N',
+                        help='units, counted from 1, that halve the frame rate, none if no number follows; default: '
+                        'where channels double')
     parser.add_argument('--classes', metavar='FILE',
                         help='text file with the name of one class a line; default: those of NTU RGB+D for 60 and 120 '
                         'classes, else numbers')

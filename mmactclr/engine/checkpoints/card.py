@@ -86,8 +86,13 @@ class ModelCard:
         return Layout.from_dict(self.layout)
 
     def preparation_steps(self) -> list[dict[str, Any]]:
-        """Transform configs of the preparation, the default ones spelled out."""
-        return default_preparation(self.num_frames) if self.preparation is None else list(self.preparation)
+        """Transform configs of the preparation, the default ones spelled out.
+
+        Raises:
+            ConfigError: If a ``type`` is not the name of a registered component.
+        """
+        steps = default_preparation(self.num_frames) if self.preparation is None else list(self.preparation)
+        return _checked(steps, self.source, 'preparation')
 
     def model_config(self, source: str) -> dict[str, Any]:
         """Config of the model, from registered components only, for the joints, frames and persons of this card.

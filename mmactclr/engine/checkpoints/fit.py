@@ -16,6 +16,7 @@ STREAMS_TOOL = 'tools/model_converters/streams.py'
 BRANCHES = 'stream_branches.'
 # parts of a model that decide what its features are: more of them in a file means another architecture
 _ENCODER = {'backbone', 'projector'}
+_KEY = {'backbone_k', 'projector_k'}
 # between adjacency matrices that are the same but for rounding
 _SAME_GRAPH = 1e-5
 
@@ -152,12 +153,15 @@ def _other_classes(model: nn.Module, state: Mapping[str, Any]) -> str | None:
 def _other_parts(model: nn.Module, own: Mapping[str, Tensor], state: Mapping[str, Any],
                  trained_only: bool) -> str | None:
     needed = [name for name, parameter in model.named_parameters() if parameter.requires_grad or not trained_only]
+    # without them an encoder gives other features and no error
+    needed += [name for name, _ in model.named_buffers() if name.endswith(('.running_mean', '.running_var'))
+               and not (trained_only and _KEY & set(name.split('.')))]
     missing = [name for name in needed if name not in state]
     shapes = [f'{name} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}' for name in needed
               if name in state and state[name].shape != own[name].shape]
     surplus = [name for name in state if name not in own and _ENCODER & set(name.split('.'))]
     found = [f'{len(names)} {what} (first: {names[0]})' for names, what in (
-        (missing, 'parameters of the model are missing'), (shapes, 'have another shape'),
+        (missing, 'weights of the model are missing'), (shapes, 'have another shape'),
         (surplus, 'have no place in the model')) if names]
     if not found:
         return None

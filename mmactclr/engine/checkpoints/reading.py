@@ -1,4 +1,5 @@
 """Reading checkpoints without executing anything."""
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,6 @@ import torch
 from torch import Tensor
 
 from mmactclr.errors import DataError
-
-_OURS = 'a file as WORK_DIR/epoch_N.pth of tools/train.py'
 
 
 def require_file(path: str | Path, what: str) -> Path:
@@ -28,29 +27,28 @@ def require_file(path: str | Path, what: str) -> Path:
     return path
 
 
-def read_checkpoint(path: str | Path, expected: str = _OURS) -> dict[str, Any]:
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Load a checkpoint on the CPU with ``weights_only=True``.
-
-    Args:
-        path: The file.
-        expected: What the message says a readable file would be.
 
     Raises:
         DataError: If the file does not exist, is damaged, or is no checkpoint.
     """
     path = require_file(path, 'checkpoint')
     try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+        with warnings.catch_warnings():
+            # what the restricted reader thinks of the file's pickle format ends in the one line below
+            warnings.simplefilter('ignore')
+            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # the restricted unpickler raises whatever the bytes make it do
         raise DataError(
             f'checkpoint {str(path)!r} cannot be read ({type(error).__name__}): it was cut short, is no checkpoint, or '
-            'holds objects besides tensors and plain values, which are never executed; expected '
-            f'{expected}') from error
+            'holds objects besides tensors and plain values, which are never executed; expected a file as '
+            'WORK_DIR/epoch_N.pth of tools/train.py') from error
     state = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
     if not isinstance(state, dict) or not all(isinstance(name, str) for name in state) \
             or not any(torch.is_tensor(value) for value in state.values()):
         raise DataError(f'checkpoint {str(path)!r} holds no weights by name (found {type(checkpoint).__name__}); '
-                        f"expected a dict with 'state_dict', {expected}")
+                        "expected a dict with 'state_dict', as tools/train.py writes it")
     if 'state_dict' in checkpoint and not isinstance(checkpoint.get('meta', {}), dict):
         raise DataError(f"checkpoint {str(path)!r}: 'meta' is of type {type(checkpoint['meta']).__name__}, expected a "
                         'dict; take an intact copy of the file')

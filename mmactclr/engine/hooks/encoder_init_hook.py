@@ -3,16 +3,16 @@ from collections.abc import Iterable, Mapping
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmactclr.engine.checkpoints import ModelCard, check_fit, read_checkpoint, state_of
+from mmactclr.engine.checkpoints.fit import BRANCHES, card_streams
 from mmactclr.errors import ConfigError
 from mmactclr.models import MoCo
 from mmactclr.registry import HOOKS
 
 from .method import get_method
 
-_BRANCHES = 'stream_branches.'
 Weights = Mapping[str, Tensor]
 
 
@@ -59,17 +59,23 @@ def load_encoder(branch: MoCo, state: Weights, source: str) -> str:
     Raises:
         ConfigError: If the encoder does not fit; ``source`` names the file.
     """
-    encoder = {name.removeprefix('backbone.'): value for name, value in state.items() if name.startswith('backbone.')}
-    check_fit(branch.backbone, encoder, source)
-    branch.backbone.load_state_dict(encoder)
+    _load_part(branch, 'backbone', state, source)
     own = branch.projector.state_dict()
-    projector = {name.removeprefix('projector.'): value for name, value in state.items()
-                 if name.startswith('projector.')}
-    fits = projector.keys() == own.keys() and all(projector[name].shape == own[name].shape for name in own)
+    found = {name.removeprefix('projector.'): value for name, value in state.items() if name.startswith('projector.')}
+    fits = found.keys() == own.keys() and all(getattr(found[name], 'shape', None) == own[name].shape for name in own)
     if fits:
-        branch.projector.load_state_dict(projector)
+        _load_part(branch, 'projector', state, source)
     branch.copy_to_key()
     return 'encoder and projector' if fits else 'encoder; the projector starts from random weights'
+
+
+def _load_part(branch: MoCo, part: str, state: Weights, source: str) -> None:
+    """Check and copy the weights of one part, under the names that they have in the branch."""
+    own = nn.ModuleDict({part: getattr(branch, part)})
+    weights = {name: value for name, value in state.items() if name.startswith(f'{part}.')}
+    check_fit(own, weights, source)
+    # counters of batch norm may be missing
+    own.load_state_dict(weights, strict=False)
 
 
 def _named_encoders(paths: Mapping[str, str], streams: Iterable[str]) -> dict[str, tuple[str, Weights]]:
@@ -107,7 +113,7 @@ def _read(path: str) -> dict[str | None, Weights]:
     state, card = state_of(checkpoint), ModelCard.of(checkpoint, path)
     several: dict[str | None, Weights] = {}
     for name, value in state.items():
-        if name.startswith(_BRANCHES):
-            _, stream, rest = name.split('.', 2)
+        if name.startswith(BRANCHES):
+            stream, _, rest = name.removeprefix(BRANCHES).partition('.')
             several.setdefault(stream, {})[rest] = value
-    return several or {card.model.get('stream') if card else None: state}
+    return several or {card_streams(card)[0] if card else None: state}

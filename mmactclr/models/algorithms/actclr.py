@@ -129,8 +129,13 @@ class ActCLR(MoCo):
             yield 'loss_mining' if len(queries) == 1 else f'loss_mining_{name}', loss
         # of several terms the mean: each bounds the information that its own query shares with the key
         self.log_scalars = {
-            'mi_bound': log_size(memory) - divergence / len(queries), 'kl': divergence,
+            'mi_bound': self.log_candidates(memory) - divergence / len(queries), 'kl': divergence,
             'anchor_similarity': F.cosine_similarity(z_k, z_anchor).mean(), **scalars}
+
+    def log_candidates(self, memory: Tensor) -> Tensor:
+        """log of the number of keys that the mining loss compares over, the ceiling of the bound."""
+        top_k = getattr(self.mining_loss, 'top_k', None)
+        return log_size(memory[:top_k] if top_k else memory)
 
     def queries(self, views: Views, masks: Views, mixes: Mixes, z_k: Tensor, z_anchor: Tensor
                 ) -> tuple[list[tuple[str, Tensor, Tensor, Tensor]], dict[str, Tensor]]:
