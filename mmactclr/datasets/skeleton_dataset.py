@@ -123,12 +123,15 @@ class SkeletonDataset(Dataset):
             label=torch.from_numpy(self.labels[indices]), role=torch.from_numpy(self.role[indices]))
 
 
-def _check_layout(archive: SkeletonArchive, expected: str | Mapping | Layout | None) -> None:
-    found = archive.layout
+def _expected_layout(archive: SkeletonArchive, layout: str | Mapping | Layout | None) -> Layout:
     # a name that is registered stands for those joints, whatever an archive calls its own
-    if expected is None or expected == found.name and expected not in list_layouts():
-        return
-    expected = get_layout(expected)
+    if layout is None or layout == archive.layout.name and layout not in list_layouts():
+        return archive.layout
+    return get_layout(layout)
+
+
+def _check_layout(archive: SkeletonArchive, layout: str | Mapping | Layout | None) -> None:
+    found, expected = archive.layout, _expected_layout(archive, layout)
     if (expected.joints, expected.bones) != (found.joints, found.bones):
         raise ConfigError(
             f'the config expects layout {expected.name!r} ({expected.num_joints} joints), '
@@ -141,15 +144,13 @@ def _make_adapter(archive: SkeletonArchive, layout: str | Mapping | Layout | Non
     """The conversion to ``layout``, None where the archive is as the model wants it."""
     if layout is None:
         raise ConfigError('SkeletonDataset: remap=True needs the layout to convert to; set layout')
-    sequences = _Sequences(archive)
-    adapter = fit_adapter(sequences, archive.layout, get_layout(layout), archive.meta.get('unit', ''), up,
-                          metres_per_unit)
+    adapter = fit_adapter(_Sequences(archive), archive.layout, _expected_layout(archive, layout),
+                          archive.meta.get('unit', ''), up, metres_per_unit)
+    for doubt in adapter.doubts:
+        print_log(f'{archive.path}: {doubt}', logger='current', level=logging.WARNING)
     if adapter.changes_nothing:
         return None
     print_log(f'{archive.path}: {adapter.summary()}', logger='current')
-    if archive.num_axes == 2:
-        print_log(f'{archive.path} has no depth: it is zero, and a model that was trained with depth will do worse',
-                  logger='current', level=logging.WARNING)
     return adapter
 
 

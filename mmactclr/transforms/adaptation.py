@@ -20,8 +20,14 @@ METRES = {'m': 1., 'metre': 1., 'metres': 1., 'meter': 1., 'meters': 1., 'cm': .
           'centimetres': .01, 'centimeter': .01, 'centimeters': .01, 'mm': .001, 'millimetre': .001,
           'millimetres': .001, 'millimeter': .001, 'millimeters': .001, 'in': .0254, 'inch': .0254, 'inches': .0254,
           'ft': .3048, 'feet': .3048}
-# metres from the middle of the hips to that of the shoulders: medians of Kinect recordings lie between .35 and .39
-TORSO = .38
+# Metres from the middle of the hips to that of the shoulders, where they really are: UI-PRMD has .49. Kinect v1 puts
+# hips high (.37 to .38 in UTD-MHAD and NW-UCLA), but its recordings have a unit. With this length the arms and legs of
+# HDM05, which has none, add up to 1.31 m, those of NTU RGB+D to 1.30 m.
+TORSO = .5
+# of people, in metres, from a toddler up
+PLAUSIBLE_TORSO = (.2, 1.)
+# share of the torso's length that points along the up axis on average; real recordings have .93 to .99
+CLEARLY_UP = .7
 # of the mean cosine between feet and the direction that shoulders face; right-handed recordings have .4 to .9
 MIRRORED_BELOW = -.3
 # sequences that an estimate looks at
@@ -40,6 +46,8 @@ class SkeletonAdapter:
         up: Axis of the recordings that points up: ``+x``, ``-x``, ..., ``-z``.
         mirrored: Whether the recordings are left-handed, so that left limbs would come out on the right.
         estimated: Which of ``scale``, ``up`` and ``mirrored`` were estimated.
+        axes: Coordinates C of the recordings, 2 for flat ones.
+        doubts: What a user should look at, one line each for the log.
     """
 
     source: Layout
@@ -48,18 +56,24 @@ class SkeletonAdapter:
     up: str = '+y'
     mirrored: bool = False
     estimated: tuple[str, ...] = ()
+    axes: int = 3
+    doubts: tuple[str, ...] = ()
 
     def __call__(self, keypoint: np.ndarray) -> np.ndarray:
-        """Convert (M, T, V, C) to (M, T, V', 3) float32; absent persons and empty frames stay zero."""
-        keypoint = np.einsum('wv,mtvc->mtwc', self._weights, keypoint)
-        if keypoint.shape[-1] == 2:
-            keypoint = np.concatenate([keypoint, np.zeros_like(keypoint[..., :1])], -1)
-        return (keypoint @ (self.scale * self.rotation())).astype(np.float32)
+        """Convert (M, T, V, C) to (M, T, V', 3) float32; absent persons and empty frames stay zero.
+
+        Raises:
+            DataError: If V or C differ from those of the recordings that the adapter was fitted to.
+        """
+        _check_shape(keypoint, self.source, (self.axes,))
+        # without the third row, flat recordings get a depth of zero
+        matrix = (self.scale * self.rotation()[:self.axes]).astype(np.float32)
+        return self._weights @ (np.asarray(keypoint, np.float32) @ matrix)
 
     @cached_property
     def _weights(self) -> np.ndarray:
         """(V', V), every row adding up to one."""
-        weights = np.zeros((self.target.num_joints, self.source.num_joints))
+        weights = np.zeros((self.target.num_joints, self.source.num_joints), np.float32)
         for joint, sources in enumerate(stand_ins(self.source, self.target)):
             weights[joint, list(sources)] = 1 / len(sources)
         return weights
@@ -79,8 +93,8 @@ class SkeletonAdapter:
     @property
     def changes_nothing(self) -> bool:
         """Whether recordings come out as they are."""
-        return (self.source.joints, self.source.bones, self.scale, self.up, self.mirrored) == (
-            self.target.joints, self.target.bones, 1., '+y', False)
+        return (self.source.joints, self.source.bones, self.scale, self.up, self.mirrored, self.axes) == (
+            self.target.joints, self.target.bones, 1., '+y', False, 3)
 
     def describe(self) -> dict[str, Any]:
         """Plain data from which the same conversion follows."""
@@ -118,66 +132,106 @@ def fit_adapter(sequences: Sequence[np.ndarray], source: Layout, target: Layout,
         target: Layout that is wanted.
         unit: Unit of the coordinates; one that is not known is estimated.
         up: Axis that points up; estimated if None.
-        metres_per_unit: In place of ``unit``.
+        metres_per_unit: Factor, in place of ``unit``.
         mirrored: Whether the coordinates are left-handed; estimated if None, and taken as right-handed where feet do
             not tell.
 
     Raises:
         ConfigError: If an option is out of range or the layouts have no joint in common.
-        DataError: If nobody is seen in any of the recordings.
+        DataError: If something is to be estimated and nobody is seen with both shoulders and both hips, or a shape
+            does not fit the layout.
     """
-    if up is not None and up not in _UP:
-        raise ConfigError(f'up is {up!r}, expected one of {", ".join(_UP)}')
     if metres_per_unit is not None and not 0 < metres_per_unit < float('inf'):
         raise ConfigError(f'metres_per_unit is {metres_per_unit}, expected a positive number')
     stand_ins(source, target)  # refuses layouts without a common joint before anything is read
-    frames = _frames(sequences)
-    estimated = []
+    frames = _frames(sequences, source)
+    spine, axes = _spine(frames, source), frames.shape[-1]
+    _check_up(up, axes)
     scale = METRES.get(unit.strip().lower()) if metres_per_unit is None else metres_per_unit
+    if not len(frames) and None in (up, scale):
+        raise DataError('nobody is seen with both shoulders and both hips in any recording, so neither unit nor axes '
+                        'can be told; give up and metres_per_unit, or convert the data again')
+    estimated = []
     if up is None:
-        up, estimated = _estimate_up(frames, source), ['up']
+        up, estimated = _estimate_up(spine), ['up']
     if scale is None:
-        scale = TORSO / _torso(frames, source)
+        scale = _estimate_scale(spine)
         estimated.append('scale')
     if mirrored is None:
-        mirrored = frames.shape[-1] == 3 and _facing(frames, source, up) < MIRRORED_BELOW
+        mirrored = axes == 3 and _facing(frames, source, up) < MIRRORED_BELOW
         estimated.append('mirrored')
-    return SkeletonAdapter(source, target, float(scale), up, bool(mirrored), tuple(estimated))
+    return SkeletonAdapter(source, target, float(scale), up, bool(mirrored), tuple(estimated), axes,
+                           _doubts(spine, scale, up, axes))
 
 
 def _mean_of(joints: Sequence[str]) -> str:
     return joints[0] if len(joints) == 1 else f'the middle of {", ".join(joints)}'
 
 
-def _frames(sequences: Sequence[np.ndarray]) -> np.ndarray:
-    """Frames (F, V, C) of first persons in which somebody is seen."""
+def _check_up(up: str | None, axes: int) -> None:
+    known = [name for name, (axis, _) in _UP.items() if axis < axes]
+    if up is not None and up not in known:
+        raise ConfigError(f'up is {up!r}, expected one of {", ".join(known)} for {axes} coordinates')
+
+
+def _check_shape(keypoint: np.ndarray, layout: Layout, axes: tuple[int, ...]) -> None:
+    if keypoint.ndim != 4 or keypoint.shape[2] != layout.num_joints or keypoint.shape[3] not in axes:
+        raise DataError(f'a recording has shape {keypoint.shape}, expected (persons, frames, {layout.num_joints}, '
+                        f"{' or '.join(map(str, axes))}) in layout '{layout.name}'; name the layout of the recordings")
+
+
+def _frames(sequences: Sequence[np.ndarray], layout: Layout) -> np.ndarray:
+    """Frames (F, V, C) float64 in which somebody is seen with both shoulders and both hips."""
     if not len(sequences):
         raise DataError('there are no recordings, so neither unit nor axes can be told; give at least one')
-    chosen = np.unique(np.linspace(0, len(sequences) - 1, min(_SAMPLE, len(sequences))).astype(int))
-    frames = np.concatenate([sequences[i][0] for i in chosen])
-    frames = frames[frames.any(axis=(1, 2))].astype(np.float64)
-    if not len(frames):
-        raise DataError('nobody is seen in the first person of any recording, so neither unit nor axes can be told; '
-                        'convert the data again')
-    return frames
+    torso = [*layout.shoulders, *layout.hips]
+    found: list[np.ndarray] = []
+    for i in np.unique(np.linspace(0, len(sequences) - 1, min(_SAMPLE, len(sequences))).astype(int)):
+        _check_shape(sequences[i], layout, found[0].shape[-1:] if found else (2, 3))
+        frames = sequences[i].reshape(-1, *sequences[i].shape[2:])
+        # pose estimators leave joints that they did not find at the origin, or give no number
+        seen = frames[:, torso].any(-1).all(-1) & np.isfinite(frames).all((1, 2))
+        found.append(frames[seen].astype(np.float64))
+    return np.concatenate(found)
 
 
 def _spine(frames: np.ndarray, layout: Layout) -> np.ndarray:
     return frames[:, list(layout.shoulders)].mean(1) - frames[:, list(layout.hips)].mean(1)
 
 
-def _torso(frames: np.ndarray, layout: Layout) -> float:
-    length = float(np.median(np.linalg.norm(_spine(frames, layout), axis=-1)))
+def _length(spine: np.ndarray) -> float:
+    """Median length of the torso."""
+    return float(np.median(np.linalg.norm(spine, axis=-1)))
+
+
+def _estimate_scale(spine: np.ndarray) -> float:
+    length = _length(spine)
     if not length > 0:
         raise DataError('shoulders and hips lie in one point in half of the frames, so the unit cannot be told; '
                         'give metres_per_unit')
-    return length
+    return TORSO / length
 
 
-def _estimate_up(frames: np.ndarray, layout: Layout) -> str:
-    mean = _spine(frames, layout).mean(0)
+def _estimate_up(spine: np.ndarray) -> str:
+    mean = spine.mean(0)
     axis = int(np.abs(mean).argmax())
     return ('+' if mean[axis] >= 0 else '-') + 'xyz'[axis]
+
+
+def _doubts(spine: np.ndarray, scale: float, up: str, axes: int) -> tuple[str, ...]:
+    """What speaks against the scale and the up axis, and that depth is missing."""
+    found = []
+    length, (axis, sign) = np.linalg.norm(spine, axis=-1).sum(), _UP[up]
+    if length > 0 and (share := sign * spine[:, axis].sum() / length) < CLEARLY_UP:
+        found.append(f'{up} is taken as up, though torsos point there with {share:.0%} of their length, expected '
+                     f'{CLEARLY_UP:.0%} or more; set up if that is wrong')
+    low, high = PLAUSIBLE_TORSO
+    if length > 0 and not low <= (torso := scale * _length(spine)) <= high:
+        found.append(f'with {scale:.4g} metres per unit the median torso is {torso:.3g} m long, expected {low} to '
+                     f'{high} m; set metres_per_unit if that is wrong')
+    if axes == 2:
+        found.append('no depth: it is zero, and a model that was trained with depth will do worse')
+    return tuple(found)
 
 
 def _facing(frames: np.ndarray, layout: Layout, up: str) -> float:
@@ -192,9 +246,11 @@ def _facing(frames: np.ndarray, layout: Layout, up: str) -> float:
     for side in ('left', 'right'):
         tip = roles.get((side, 'toe'), roles.get((side, 'foot')))
         if tip is not None and (side, 'ankle') in roles:
-            foot = _unit(_level(frames[:, tip] - frames[:, roles[side, 'ankle']], upward))
-            found.append((foot * facing).sum(1).mean())
-    return float(np.mean(found)) if found else 0.
+            ankle, toe = frames[:, roles[side, 'ankle']], frames[:, tip]
+            seen = ankle.any(1) & toe.any(1)
+            found.append((_unit(_level(toe - ankle, upward)) * facing).sum(1)[seen])
+    cosines = np.concatenate(found or [np.zeros(0)])
+    return float(cosines.mean()) if len(cosines) else 0.
 
 
 def _level(vectors: np.ndarray, upward: np.ndarray) -> np.ndarray:

@@ -1,4 +1,7 @@
 """Recordings of other joints, units and axes become those that a model was trained on."""
+import hashlib
+import json
+
 import numpy as np
 import pytest
 
@@ -6,7 +9,7 @@ from mmactclr.datasets import ArchiveWriter, SkeletonArchive, SkeletonDataset
 from mmactclr.datasets.synthetic import make_synthetic
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.registry import CONVERTERS
-from mmactclr.structures import filled_joints, get_layout, list_layouts, stand_ins
+from mmactclr.structures import Layout, filled_joints, get_layout, list_layouts, stand_ins
 from mmactclr.transforms import SkeletonAdapter, fit_adapter, prepare
 from mmactclr.transforms.adaptation import TORSO
 
@@ -54,7 +57,8 @@ def test_left_handed_coordinates_are_told_by_the_feet(motion, axes):
 def test_an_unknown_unit_gives_a_torso_of_the_usual_length(motion):
     seen = [sequence * 371 for sequence in motion]
     adapter = fit_adapter(seen, NTU, NTU, 'pixels')
-    frames = np.concatenate([adapter(sequence)[0] for sequence in seen])
+    frames = np.concatenate([adapter(sequence).reshape(-1, 25, 3) for sequence in seen])
+    frames = frames[frames.any((1, 2))]
     torso = frames[:, list(NTU.shoulders)].mean(1) - frames[:, list(NTU.hips)].mean(1)
     assert np.median(np.linalg.norm(torso, axis=1)) == pytest.approx(TORSO, rel=1e-4)
     assert f'median torso is {TORSO} m' in adapter.summary()
@@ -112,6 +116,62 @@ def test_flat_data_get_a_depth_of_zero():
     assert (out[0, :, NTU.shoulders[1], 0] > out[0, :, NTU.shoulders[0], 0]).all()
 
 
+@pytest.mark.parametrize('name', list_layouts())
+def test_the_same_motion_comes_out_alike_from_any_set_up(motion, name):
+    layout = get_layout(name)
+    sequences = [SkeletonAdapter(NTU, layout)(sequence) for sequence in motion]
+    seen = [seen_as(sequence, AXES['+z'], .01) for sequence in sequences]
+    here, there = fit_adapter(sequences, layout, NTU, 'm'), fit_adapter(seen, layout, NTU, 'cm')
+    assert (there.up, there.mirrored) == ('+z', False)
+    np.testing.assert_allclose(prepared(there, seen), prepared(here, sequences), atol=2e-4)
+
+
+def test_what_a_pose_estimator_did_not_find_tells_nothing(motion):
+    broken = [np.repeat(sequence, 3, 1) for sequence in motion]
+    for sequence in broken:
+        sequence[:, 1::3] += [9, 0, 0]
+        sequence[:, 1::3, [*NTU.hips]] = 0
+        sequence[:, 2::3] = np.nan
+    whole = fit_adapter(motion, NTU, NTU, 'pixels')
+    found = fit_adapter(broken, NTU, NTU, 'pixels')
+    assert (found.up, found.mirrored, found.scale) == ('+y', False, pytest.approx(whole.scale))
+    # the second person alone tells as much
+    alone = [np.concatenate([np.zeros_like(sequence[:1]), sequence[:1]]) for sequence in motion]
+    assert fit_adapter(alone, NTU, NTU, 'pixels').up == '+y'
+
+
+def test_what_looks_wrong_is_said(motion):
+    assert fit_adapter(motion, NTU, NTU).doubts == ()
+    wrong_unit, = fit_adapter([sequence * 100 for sequence in motion], NTU, NTU, 'm').doubts
+    assert 'with 1 metres per unit the median torso is' in wrong_unit and 'set metres_per_unit' in wrong_unit
+    wrong_up, = fit_adapter(motion, NTU, NTU, up='-y').doubts
+    assert wrong_up.startswith('-y is taken as up, though torsos point there with -9')
+    # half of them upside down: no axis is up
+    tumbled = [*motion, *(-sequence for sequence in motion)]
+    assert 'set up if that is wrong' in fit_adapter(tumbled, NTU, NTU).doubts[0]
+
+
+def test_flat_data_of_the_models_joints_get_a_depth_too():
+    layout = get_layout('coco17')
+    flat = np.random.default_rng(0).normal(0, .1, (1, 9, 17, 2)).astype(np.float32)
+    flat[:, :, [*layout.hips], 1] -= .5
+    adapter = fit_adapter([flat], layout, layout)
+    assert adapter.up == '+y' and not adapter.changes_nothing
+    np.testing.assert_array_equal(adapter(flat), np.concatenate([flat, np.zeros_like(flat[..., :1])], -1))
+    with pytest.raises(ConfigError, match=r"up is '\+z', expected one of .*-y for 2 coordinates"):
+        fit_adapter([flat], layout, layout, up='+z')
+
+
+def test_recordings_of_another_shape_are_refused(motion):
+    message = r"shape .*, expected \(persons, frames, 25, 3\) in layout 'ntu25'"
+    with pytest.raises(DataError, match=message):
+        fit_adapter([motion[0], motion[0][..., :2]], NTU, NTU)
+    with pytest.raises(DataError, match=message):
+        fit_adapter(motion, NTU, NTU)(motion[0][:, :, :20])
+    with pytest.raises(DataError, match='a recording has shape'):
+        fit_adapter([motion[0][0]], NTU, NTU)
+
+
 @pytest.mark.parametrize('options, message', [
     (dict(up='y'), "up is 'y', expected one of"), (dict(metres_per_unit=0), 'metres_per_unit is 0')])
 def test_options_out_of_range_are_named(motion, options, message):
@@ -123,6 +183,8 @@ def test_recordings_of_nobody_tell_nothing():
     nobody = [np.zeros((1, 4, 25, 3), np.float32)]
     with pytest.raises(DataError, match='nobody is seen'):
         fit_adapter(nobody, NTU, NTU)
+    # where nothing is to be told, nobody is needed: a camera may see no more than heads and arms
+    assert fit_adapter(nobody, NTU, NTU, up='+z', metres_per_unit=.01).up == '+z'
     with pytest.raises(DataError, match='no recordings'):
         fit_adapter([], NTU, NTU)
     point = [np.ones((1, 4, 25, 3), np.float32)]
@@ -165,6 +227,33 @@ def test_the_cache_knows_how_recordings_were_converted(tiny_archive):
     assert folder(layout='kinect20_utdmhad', remap=True, up='+y') == plain
 
 
+def test_without_remapping_the_cache_is_found_where_it_always_was(tiny_archive):
+    archive = SkeletonArchive.open(tiny_archive)
+    described = dict(
+        version=1, archive=archive.checksum, layout=archive.layout.to_dict(), num_frames=12, max_persons=2,
+        preparation=[dict(type='Centre'), dict(type='ResizeFrames', num_frames=12), dict(type='AlignShoulders')])
+    text = json.dumps(described, indent=1, sort_keys=True)
+    dataset = SkeletonDataset(tiny_archive, num_frames=12)
+    assert dataset._prepared.folder.name == hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def test_a_layout_of_the_archives_own_is_known_by_its_name(tmp_path):
+    own = Layout(**{**get_layout('kinect20_utdmhad').to_dict(), 'name': 'mine'})
+    rest = np.random.default_rng(0).normal(0, .1, (1, 5, 20, 3)).astype(np.float32)
+    rest[:, :, [*own.shoulders], 1] += .5
+    with ArchiveWriter(tmp_path / 'own', own) as writer:
+        writer.add(rest)
+        writer.finish()
+    options = dict(split=None, layout='mine', num_frames=5)
+    remapped = SkeletonDataset(tmp_path / 'own', remap=True, **options)
+    assert remapped._prepared.folder == SkeletonDataset(tmp_path / 'own', **options)._prepared.folder
+
+
+def test_doubts_reach_the_log(tiny_archive, said):
+    SkeletonDataset(tiny_archive, layout='ntu25', num_frames=12, remap=True, up='+y', metres_per_unit=9)
+    assert any('with 9 metres per unit the median torso is' in line for line in said)
+
+
 def test_units_and_missing_depth_of_an_archive_are_said(tmp_path, said):
     layout = get_layout('coco17')
     rng = np.random.default_rng(0)
@@ -174,7 +263,7 @@ def test_units_and_missing_depth_of_an_archive_are_said(tmp_path, said):
         writer.finish()
     dataset = SkeletonDataset(tmp_path / 'flat', split=None, layout='ntu25', num_frames=12, remap=True)
     assert dataset.prepared.shape == (3, 2, 12, 25, 3)
-    assert any('scaled by' in line for line in said) and any('has no depth' in line for line in said)
+    assert any('scaled by' in line for line in said) and any('no depth: it is zero' in line for line in said)
 
 
 @pytest.mark.parametrize('options, message', [
@@ -192,7 +281,12 @@ def test_real_recordings_stand_upright_in_metres(name, real_data_dir, tmp_path):
     archive = CONVERTERS.build(dict(type='flat')).convert(real_data_dir / f'{name}.npz', tmp_path / name)
     sequences = [archive.sequence(i) for i in range(0, len(archive), 40)]
     adapter = fit_adapter(sequences, archive.layout, NTU, archive.meta['unit'])
-    assert (adapter.up, adapter.mirrored) == ('+y', False)
+    assert (adapter.up, adapter.mirrored, adapter.doubts) == ('+y', False, ())
+    # the same people, seen by a left-handed camera that looks down and counts centimetres
+    seen = [seen_as(sequence, AXES['-z'], .01) * np.float32([-1, 1, 1]) for sequence in sequences]
+    other = fit_adapter(seen, archive.layout, NTU, '?', metres_per_unit=adapter.scale * .01)
+    assert (other.up, other.mirrored) == ('-z', True)
+    np.testing.assert_allclose(prepared(other, seen), prepared(adapter, sequences), atol=1e-3)
     frames = np.concatenate([adapter(sequence)[0] for sequence in sequences])
     frames = frames[frames.any((1, 2))]
 
