@@ -1,5 +1,6 @@
 """The part of an evaluator that collects features of the bank (train) and the queries (test)."""
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,16 +44,24 @@ class FeatureMetric(BaseMetric):
 
     Args:
         points: Feature points to evaluate, e.g. ``('backbone', 'projection')``; those that a model does not
-            offer are left out, but at least one must be there.
-        fusion: Weights of the streams (section 4 of the method); fixed beforehand, never fitted to test data.
+            offer are left out, but at least one must be there. ``joint.backbone`` is that of one stream alone.
+        fusion: Weights of the streams (section 4 of the method), fixed beforehand, never fitted to test data; a
+            stream that is left out keeps its weight of the method.
         collect_device: Where distributed results are gathered.
         prefix: Replaces the default name in front of every metric.
+
+    Raises:
+        ConfigError: If a weight is not a number from 0 up.
     """
 
     def __init__(self, points: Sequence[str] = ('backbone',), fusion: Mapping[str, float] = DEFAULT_FUSION,
                  collect_device: str = 'cpu', prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        self.points, self.fusion = tuple(points), dict(fusion)
+        self.points, self.fusion = tuple(points), {**DEFAULT_FUSION, **fusion}
+        wrong = {stream: weight for stream, weight in self.fusion.items()
+                 if not isinstance(weight, (int, float)) or not 0 <= weight < math.inf}
+        if wrong:
+            raise ConfigError(f'{type(self).__name__}: fusion has {wrong}, expected numbers from 0 up')
 
     @property
     def protocol(self) -> dict[str, Any]:
@@ -74,23 +83,17 @@ class FeatureMetric(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
         """Append one record a sequence; the features are references, not copies."""
         for sample in data_samples:
+            names = [name for point in self.points for name in _names_of(point, sample['features'])]
             self.results.append({'role': sample['role'], 'label': sample['label'],
-                                 'features': self._wanted(sample['features'])})
-
-    def _wanted(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The points of one sequence; of several streams their own, not the concatenation of all."""
-        wanted: dict[str, Tensor] = {}
-        for point in self.points:
-            streams = {name: value for name, value in features.items() if name.endswith(f'.{point}')}
-            wanted.update(streams or ({point: features[point]} if point in features else {}))
-        return wanted
+                                 'features': {name: sample['features'][name] for name in names}})
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
         """Split the records into bank and queries and score every feature point.
 
         Raises:
             DataError: If a sequence has no label.
-            ConfigError: If bank or queries are missing, or the model offers no feature point.
+            ConfigError: If bank or queries are missing, the model offers no feature point, or weights and streams do
+                not fit.
         """
         role = torch.tensor([record['role'] for record in results])
         label = torch.tensor([record['label'] for record in results])
@@ -102,30 +105,32 @@ class FeatureMetric(BaseMetric):
                               "sequences were given, both are needed; let the test dataset use subset='both'")
         metrics: dict[str, float] = {}
         for point in self.points:
-            streams = {}
-            for name in results[0]['features']:
-                stream, _, offered = name.rpartition('.')
-                if offered == point:
-                    features = torch.stack([record['features'][name] for record in results])
-                    streams[stream] = self.class_scores(
-                        FeatureSplit(features[bank], label[bank], features[queries], label[queries]))
-            scores = {f'{stream}.{point}' if stream else point: value for stream, value in streams.items()}
-            if streams and '' not in streams:
-                scores[point] = self._fused(streams)
+            names = _names_of(point, results[0]['features'])
+            weights = self._weights(point, names)
+            scores = {}
+            for name in names:
+                features = torch.stack([record['features'][name] for record in results])
+                scores[name] = self.class_scores(
+                    FeatureSplit(features[bank], label[bank], features[queries], label[queries]))
+            if weights:
+                scores[point] = _fuse(scores, weights)
             metrics.update({f'{name}_{variant}': top1(value, label[queries])
                             for name, variants in scores.items() for variant, value in variants.items()})
         if not metrics:
             raise ConfigError(f'{type(self).__name__}: the model offers none of the feature points {list(self.points)}')
         return metrics
 
-    def _fused(self, scores: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """Sums of the streams' class scores by name, weighted and, as ``NAME_equal``, with equal weights."""
-        weights = check_fusion(self.fusion, scores, type(self).__name__)
-        fused = {}
-        for name in next(iter(scores.values())):
-            fused[name] = sum(weights[stream] * scores[stream][name] for stream in scores)
-            fused[f'{name}_equal'] = sum(scores[stream][name] for stream in scores)
-        return fused
+    def _weights(self, point: str, names: Sequence[str]) -> dict[str, float]:
+        """Weight of each of the streams' names; nothing where there are no streams."""
+        streams = {name.removesuffix(f'.{point}'): name for name in names if name != point}
+        if not streams:
+            return {}
+        unknown = sorted(self.fusion.keys() - DEFAULT_FUSION.keys() - streams.keys())
+        if unknown:
+            raise ConfigError(f'{type(self).__name__}: fusion has a weight for {", ".join(unknown)}, but the streams '
+                              f'of the model are {", ".join(streams)}; correct the name')
+        weights = check_fusion(self.fusion, streams, type(self).__name__)
+        return {streams[stream]: weight for stream, weight in weights.items()}
 
     def _unlabelled(self, who: str) -> DataError:
         return DataError(
@@ -135,6 +140,21 @@ class FeatureMetric(BaseMetric):
     def class_scores(self, split: FeatureSplit) -> dict[str, Tensor]:
         """Raw class scores (Q, classes) of the queries by name."""
         raise NotImplementedError
+
+
+def _names_of(point: str, offered: Iterable[str]) -> list[str]:
+    """What a model offers for a point: that of every stream, not the concatenation of them, or the point itself."""
+    offered = list(offered)
+    return [name for name in offered if name.endswith(f'.{point}')] or [name for name in offered if name == point]
+
+
+def _fuse(scores: Mapping[str, Mapping[str, Tensor]], weights: Mapping[str, float]) -> dict[str, Tensor]:
+    """Sums of the streams' class scores by variant, weighted and, as ``VARIANT_equal``, with equal weights."""
+    fused = {}
+    for variant in next(iter(scores.values())):
+        fused[variant] = sum(weight * scores[name][variant] for name, weight in weights.items())
+        fused[f'{variant}_equal'] = sum(scores[name][variant] for name in weights)
+    return fused
 
 
 def top1(scores: Tensor, labels: Tensor) -> float:

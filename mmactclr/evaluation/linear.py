@@ -10,6 +10,9 @@ from mmactclr.utils import derive_seed, seeded_rng
 
 from .features import FeatureMetric, FeatureSplit
 
+# standard deviation of a feature up to which it counts as constant
+_CONSTANT = 1e-6
+
 
 def linear_probe(features: Tensor, labels: Tensor, num_classes: int, epochs: int = 100, lr: float = 3.0,
                  batch_size: int = 128, milestone: int = 80, standardize: bool = False,
@@ -50,7 +53,7 @@ def linear_probe(features: Tensor, labels: Tensor, num_classes: int, epochs: int
 
 
 class Standardize(nn.Module):
-    """Mean 0 and variance 1 by the statistics of the training features.
+    """Mean 0 and variance 1 by the statistics of the training features; what is constant there keeps its scale.
 
     Args:
         features: (B, D) features to take the statistics of.
@@ -59,7 +62,9 @@ class Standardize(nn.Module):
     def __init__(self, features: Tensor) -> None:
         super().__init__()
         self.register_buffer('mean', features.mean(0))
-        self.register_buffer('std', features.std(0).clamp(min=1e-6))
+        std = features.std(0)
+        # divided by nearly nothing, a channel that is dead in training would drown all others where it wakes up
+        self.register_buffer('std', std.where(std > _CONSTANT, 1.0))
 
     def forward(self, features: Tensor) -> Tensor:
         """Standardise (N, D) features."""

@@ -5,6 +5,8 @@ import torch
 from mmactclr.errors import ConfigError
 from mmactclr.evaluation import FeatureMetric, KNNEvaluator, LinearEvaluator, LogisticEvaluator, knn_predict
 from mmactclr.evaluation.knn import knn_scores
+from mmactclr.registry import METRICS
+from mmactclr.utils import load_config
 
 STREAMS = ('joint', 'motion', 'bone')
 
@@ -45,13 +47,40 @@ def test_the_weighted_sum_decides(fusion, winner, label):
         'fixed/backbone_top1_equal': 100.0 * (label == 1)}
 
 
-@pytest.mark.parametrize('fusion', [dict(joint=1.0), dict(joint=1.0, motion=-1.0, bone=1.0),
-                                    dict(joint=0.0, motion=0.0, bone=0.0)])
-def test_weights_are_checked(fusion):
-    metric = Fixed(fusion=fusion)
-    metric.process(None, samples(SCORES, [0]))
-    with pytest.raises(ConfigError, match='Fixed: fusion is'):
-        metric.evaluate(2)
+def evaluate(metric: FeatureMetric, scores: dict[str, list[list[float]]]) -> dict[str, float]:
+    metric.process(None, samples(scores, [0]))
+    return metric.evaluate(2)
+
+
+@pytest.mark.parametrize('weight', [-1.0, float('nan'), float('inf'), '0.6', None])
+def test_a_weight_is_a_number_from_zero_up(weight):
+    with pytest.raises(ConfigError, match="Fixed: fusion has {'motion': .*expected numbers"):
+        Fixed(fusion=dict(motion=weight))
+
+
+@pytest.mark.parametrize('fusion, scores, message', [
+    (dict(joint=0.0, motion=0.0, bone=0.0), SCORES, 'Fixed: fusion is .*not all of them zero'),
+    ({}, dict(SCORES, speed=[[1.0, 0.0, 0.0]]), 'Fixed: fusion is .*joint, motion, bone, speed'),
+    (dict(moton=0.6), SCORES, 'Fixed: fusion has a weight for moton, .*joint, motion, bone')])
+def test_every_stream_has_a_weight_and_every_weight_a_stream(fusion, scores, message):
+    with pytest.raises(ConfigError, match=message):
+        evaluate(Fixed(fusion=fusion), scores)
+
+
+def test_streams_that_a_model_does_not_have_need_no_weight():
+    found = evaluate(Fixed(), {stream: SCORES[stream] for stream in ('joint', 'bone')})
+    assert list(found) == ['fixed/joint.backbone_top1', 'fixed/bone.backbone_top1', 'fixed/backbone_top1',
+                           'fixed/backbone_top1_equal']
+
+
+def test_one_weight_is_overridden_at_the_command_line():
+    cfg = load_config('actclr_3s_ntu60_xsub', {'test_evaluator.0.fusion.motion': 0.6})
+    first, second = (METRICS.build(metric).protocol['fusion'] for metric in cfg.test_evaluator)
+    assert first == dict(joint=0.6, motion=0.6, bone=0.6) and second == dict(joint=0.6, motion=0.4, bone=0.6)
+
+
+def test_one_stream_can_be_asked_for_alone():
+    assert evaluate(Fixed(points=['joint.backbone']), SCORES) == {'fixed/joint.backbone_top1': 100.0}
 
 
 @pytest.fixture

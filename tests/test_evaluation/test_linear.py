@@ -87,6 +87,14 @@ def test_a_constant_feature_survives_standardisation():
     assert accuracy(probe(features), labels) == 1.0
 
 
+def test_a_feature_that_only_the_test_moves_does_not_drown_the_others():
+    features, labels = clusters(40, 0.05)
+    features[:, -1] = 0.0
+    probe = linear_probe(features, labels, 4, lr=0.3, standardize=True)
+    features[:, -1] = 0.1
+    assert accuracy(probe(features), labels) == 1.0
+
+
 def test_the_probe_runs_where_gradients_are_switched_off():
     features, labels = clusters(40, 0.05)
     with torch.no_grad():
