@@ -43,8 +43,8 @@ class FeatureMetric(BaseMetric):
     then the weighted sum of the streams' class scores, and names that end in ``_equal`` weigh all streams alike.
 
     Args:
-        points: Feature points to evaluate, e.g. ``('backbone', 'projection')``; those that a model does not
-            offer are left out, but at least one must be there. ``joint.backbone`` is that of one stream alone.
+        points: Feature points to evaluate, e.g. ``('backbone', 'projection')``, or a single one; those that a model
+            does not offer are left out, but at least one must be there. ``joint.backbone`` is that of one stream alone.
         fusion: Weights of the streams (section 4 of the method), fixed beforehand, never fitted to test data; a
             stream that is left out keeps its weight of the method.
         collect_device: Where distributed results are gathered.
@@ -54,10 +54,12 @@ class FeatureMetric(BaseMetric):
         ConfigError: If a weight is not a number from 0 up.
     """
 
-    def __init__(self, points: Sequence[str] = ('backbone',), fusion: Mapping[str, float] = DEFAULT_FUSION,
-                 collect_device: str = 'cpu', prefix: str | None = None) -> None:
+    def __init__(self, points: str | Sequence[str] = ('backbone',),
+                 fusion: Mapping[str, float] = DEFAULT_FUSION, collect_device: str = 'cpu',
+                 prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        self.points, self.fusion = tuple(points), {**DEFAULT_FUSION, **fusion}
+        self.points = (points,) if isinstance(points, str) else tuple(points)
+        self.fusion = {**DEFAULT_FUSION, **fusion}
         wrong = {stream: weight for stream, weight in self.fusion.items()
                  if not isinstance(weight, (int, float)) or not 0 <= weight < math.inf}
         if wrong:

@@ -54,17 +54,21 @@ class KNNEvaluator(FeatureMetric):
     """Top-1 accuracy in percent of :func:`knn_predict`, for every feature point and k.
 
     Args:
-        k: Numbers of neighbours.
+        k: Numbers of neighbours, or a single one.
         temperature: T of the vote.
         kwargs: Arguments of :class:`FeatureMetric`.
+
+    Raises:
+        ConfigError: If there is no number, or one that is not from 1 up.
     """
 
     default_prefix = 'knn'
 
-    def __init__(self, k: Sequence[int] = (20,), temperature: float = 0.1, **kwargs: Any) -> None:
+    def __init__(self, k: int | Sequence[int] = (20,), temperature: float = 0.1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.k, self.temperature = tuple(k), temperature
-        if not self.k or min(self.k) < 1:
+        # the command line makes k=20 a number
+        self.k, self.temperature = (k,) if isinstance(k, int) else tuple(k), temperature
+        if not self.k or not all(isinstance(number, int) and number > 0 for number in self.k):
             raise ConfigError(f'KNNEvaluator: k is {list(self.k)}, expected numbers of neighbours from 1 up')
 
     @property

@@ -120,10 +120,15 @@ def test_a_feature_point_that_no_model_offers_is_named(points):
         metric.evaluate(len(samples))
 
 
-@pytest.mark.parametrize('k', [[], [0], [20, -1]])
+@pytest.mark.parametrize('k', [[], [0], [20, -1], 0, [2.5], 'all'])
 def test_numbers_of_neighbours_are_checked(k):
     with pytest.raises(ConfigError, match='k is'):
         KNNEvaluator(k=k)
+
+
+def test_a_single_number_and_a_single_point_need_no_list():
+    protocol = KNNEvaluator(k=20, points='projection').protocol
+    assert protocol['k'] == [20] and protocol['points'] == ['projection']
 
 
 def test_data_without_labels_are_refused_before_anything_runs():
