@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mmactclr.errors import ConfigError, DataError
-from mmactclr.structures import Layout, filled_joints, stand_ins
+from mmactclr.structures import Layout, filled_joints, get_layout, stand_ins
 from mmactclr.structures.joint_names import find_roles
 
 METRES = {'m': 1., 'metre': 1., 'metres': 1., 'meter': 1., 'meters': 1., 'cm': .01, 'centimetre': .01,
@@ -121,15 +121,15 @@ class SkeletonAdapter:
         return '; '.join(parts)
 
 
-def fit_adapter(sequences: Sequence[np.ndarray], source: Layout, target: Layout, unit: str = 'm',
+def fit_adapter(sequences: Sequence[np.ndarray], source: str | Layout, target: str | Layout, unit: str = 'm',
                 up: str | None = None, metres_per_unit: float | None = None,
                 mirrored: bool | None = None) -> SkeletonAdapter:
     """The adapter of a set of recordings.
 
     Args:
         sequences: Recordings (M_i, T_i, V, C) of one set-up; an estimate looks at 200 of them.
-        source: Layout of the recordings.
-        target: Layout that is wanted.
+        source: Layout of the recordings, or its name.
+        target: Layout that is wanted, or its name.
         unit: Unit of the coordinates; one that is not known is estimated.
         up: Axis that points up; estimated if None.
         metres_per_unit: Factor, in place of ``unit``.
@@ -143,6 +143,7 @@ def fit_adapter(sequences: Sequence[np.ndarray], source: Layout, target: Layout,
     """
     if metres_per_unit is not None and not 0 < metres_per_unit < float('inf'):
         raise ConfigError(f'metres_per_unit is {metres_per_unit}, expected a positive number')
+    source, target = get_layout(source), get_layout(target)
     stand_ins(source, target)  # refuses layouts without a common joint before anything is read
     frames = _frames(sequences, source)
     spine, axes = _spine(frames, source), frames.shape[-1]

@@ -84,6 +84,11 @@ def test_every_layout_reaches_every_model_by_name(name):
     assert all(joint in adapter.summary() for joint in stand_in)
 
 
+def test_layouts_may_be_named(motion):
+    expected = fit_adapter(motion, NTU, get_layout('coco17'))
+    assert fit_adapter(motion, 'ntu25', 'coco17').describe() == expected.describe()
+
+
 def test_what_is_missing_is_said():
     assert filled_joints('kinect20_utdmhad', 'ntu25') == {
         'neck': ('shoulder_center',), 'left_hand_tip': ('left_hand',), 'left_thumb': ('left_hand',),

@@ -38,7 +38,8 @@ class Scores(BaseAlgorithm):
         return {'score': torch.full((len(keypoint), 3), value), 'backbone': torch.ones(len(keypoint), 2)}
 
 
-@pytest.mark.parametrize('fusion, expected', [(None, 0.6 + 4 + 60), (dict(joint=1, motion=0, bone=2), 201)])
+@pytest.mark.parametrize('fusion, expected', [
+    (None, 0.6 + 4 + 60), (dict(motion=0.6), 0.6 + 6 + 60), (dict(joint=1, motion=0, bone=2), 201)])
 def test_class_scores_are_fused_by_weight(fusion, expected, monkeypatch):
     monkeypatch.setitem(MODELS.module_dict, 'Scores', Scores)
     given = dict(fusion=fusion) if fusion else {}
@@ -48,7 +49,7 @@ def test_class_scores_are_fused_by_weight(fusion, expected, monkeypatch):
     assert sample.features['backbone'].shape == (6,) and sample.features['bone.score'].tolist() == [100.0] * 3
 
 
-@pytest.mark.parametrize('fusion', [dict(joint=1), dict(joint=1, motion=1, bone=-1), dict(joint=0, motion=0, bone=0)])
+@pytest.mark.parametrize('fusion', [dict(joint=1, motion=1, bone=-1), dict(joint=0, motion=0, bone=0)])
 def test_fusion_needs_a_weight_for_every_stream(tiny_config, fusion):
     with pytest.raises(ConfigError, match='fusion is'):
         MODELS.build({**tiny_config('nowhere', THREE).model, 'fusion': fusion})

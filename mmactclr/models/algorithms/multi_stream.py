@@ -22,7 +22,8 @@ class MultiStream(BaseAlgorithm):
     Args:
         branch: Config of the single-stream method; its own ``stream`` and ``data_preprocessor`` do not count.
         streams: Streams to train.
-        fusion: Weights of the streams' raw class scores, where the branches give any.
+        fusion: Weights of the streams' raw class scores, where the branches give any; a stream that is left out keeps
+            its weight of the method.
         data_preprocessor: Config of the preprocessor that all branches share.
 
     Raises:
@@ -37,7 +38,7 @@ class MultiStream(BaseAlgorithm):
         super().__init__(data_preprocessor, init_cfg)
         if len(set(streams)) != len(streams) or not streams:
             raise ConfigError(f'MultiStream: streams are {list(streams)}, expected each of them once')
-        self.fusion = check_fusion(fusion, streams, 'MultiStream')
+        self.fusion = check_fusion({**DEFAULT_FUSION, **fusion}, streams, 'MultiStream')
         self.stream_branches = nn.ModuleDict(
             {stream: MODELS.build(dict(branch, stream=stream, data_preprocessor=None)) for stream in streams})
 
