@@ -1,6 +1,7 @@
 """Motion data: the archive, its converters, the built-in synthetic set and the dataset."""
 from . import converters
-from .archive import ArchiveWriter, SkeletonArchive
+from .archive import SkeletonArchive
+from .archive_writer import ArchiveWriter
 from .prepared import PreparedSequences, prepared_sequences
 from .skeleton_dataset import SkeletonDataset, skeleton_collate
 from .splits import as_split, split_counts, without_copies

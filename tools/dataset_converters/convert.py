@@ -54,8 +54,11 @@ def main(argv: list[str] | None = None) -> int:
         converter = CONVERTERS.get(options.pop('format'))()
         print(describe(converter.convert(**options)))
     except (MMActCLRError, ImportError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
+        print('error:', ' '.join(str(error).split()), file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print('interrupted: the same command goes on where it was, where the format allows it', file=sys.stderr)
+        return 130
     return 0
 
 

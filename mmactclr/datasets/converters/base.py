@@ -1,17 +1,20 @@
 """What every converter shares."""
 import argparse
 import sys
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mmactclr.datasets.archive import SkeletonArchive
 
 Item = TypeVar('Item')
+# Seconds between two lines of progress where there is no terminal.
+_SILENCE = 20
 
 
 class BaseConverter(ABC):
@@ -55,7 +58,30 @@ class BaseConverter(ABC):
         """
 
     @staticmethod
-    def track(items: Iterable[Item], description: str) -> Iterator[Item]:
-        """Yields the items under a progress bar, which a pipe or a log file does not get."""
+    def track(items: Sequence[Item], description: str, step: int = 1) -> Iterator[Item]:
+        """Yields the items under a progress bar; a pipe or a log file gets a line now and then.
+
+        Args:
+            items: What to go through.
+            description: What is being done.
+            step: What one item counts for.
+        """
         console = Console(file=sys.stderr)
-        return track(items, description, console=console, disable=not console.is_terminal)
+        if not console.is_terminal:
+            yield from _lines(items, description)
+            return
+        columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console) as progress:
+            task = progress.add_task(description, total=len(items) * step)
+            for item in items:
+                yield item
+                progress.advance(task, step)
+
+
+def _lines(items: Sequence[Item], description: str) -> Iterator[Item]:
+    last = time.monotonic()
+    for i, item in enumerate(items):
+        if time.monotonic() - last > _SILENCE:
+            last = time.monotonic()
+            print(f'{description}: {100 * i // len(items)}%', file=sys.stderr, flush=True)
+        yield item

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from mmengine.logging import print_log
 
-from mmactclr.datasets.archive import ArchiveWriter, SkeletonArchive
+from mmactclr.datasets.archive import SkeletonArchive
 from mmactclr.datasets.archive_format import DAMAGE
+from mmactclr.datasets.archive_writer import ArchiveWriter
 from mmactclr.datasets.splits import as_copies, as_split, without_copies
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.registry import CONVERTERS

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from mmactclr.datasets.archive import ArchiveWriter, SkeletonArchive
+from mmactclr.datasets.archive import SkeletonArchive
+from mmactclr.datasets.archive_writer import ArchiveWriter
 from mmactclr.datasets.synthetic import FPS, LAYOUT, Nuisance, make_synthetic
 from mmactclr.registry import CONVERTERS
 
