@@ -116,8 +116,9 @@ class FeatureMetric(BaseMetric):
                     FeatureSplit(features[bank], label[bank], features[queries], label[queries]))
             if weights:
                 scores[point] = _fuse(scores, weights)
-            metrics.update({f'{name}_{variant}': top1(value, label[queries])
-                            for name, variants in scores.items() for variant, value in variants.items()})
+            for name, variants in scores.items():
+                for variant, value in variants.items():
+                    metrics.update(self.measure(f'{name}_{variant}', value, label[bank], label[queries]))
         if not metrics:
             raise ConfigError(f'{type(self).__name__}: the model offers none of the feature points {list(self.points)}')
         return metrics
@@ -142,6 +143,10 @@ class FeatureMetric(BaseMetric):
     def class_scores(self, split: FeatureSplit) -> dict[str, Tensor]:
         """Raw class scores (Q, classes) of the queries by name."""
         raise NotImplementedError
+
+    def measure(self, name: str, scores: Tensor, bank_labels: Tensor, query_labels: Tensor) -> dict[str, float]:
+        """What scores of the queries are worth, by name: top-1 accuracy in percent unless a subclass says more."""
+        return {name: top1(scores, query_labels)}
 
 
 def _names_of(point: str, offered: Iterable[str]) -> list[str]:
