@@ -18,7 +18,14 @@ from mmengine.runner import Runner, find_latest_checkpoint
 import mmactclr.datasets  # noqa: F401
 import mmactclr.engine  # noqa: F401
 from mmactclr import registry
-from mmactclr.engine.checkpoints import FROM_CHECKPOINT, ModelCard, adopt_card, read_checkpoint
+from mmactclr.engine.checkpoints import (
+    FROM_CHECKPOINT,
+    ModelCard,
+    adopt_card,
+    adopt_encoder,
+    read_checkpoint,
+    takes_encoder,
+)
 from mmactclr.errors import ConfigError
 from mmactclr.models import BaseAlgorithm
 from mmactclr.registry import RUNNERS
@@ -80,6 +87,7 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
         DataError: If data or checkpoint cannot be read.
     """
     cfg = config if isinstance(config, Config) else load_config(config, options)
+    _take_encoder(cfg, options)
     if amp:
         cfg.optim_wrapper.type = 'AutocastOptimWrapper'
     if resume:
@@ -132,6 +140,25 @@ def run_test(config: str | Path | Config, checkpoint: str | Path, work_dir: str 
         _leave_group()
 
 
+def _take_encoder(cfg: Config, options: Mapping[str, Any] | None) -> None:
+    """Fill a config that trains on the encoder of a checkpoint from the card of that checkpoint.
+
+    Raises:
+        ConfigError: If no checkpoint is named, or it has no card.
+    """
+    if not takes_encoder(cfg):
+        return
+    source = cfg.get('init_from')
+    if not isinstance(source, str) or not source:
+        raise ConfigError(f"{cfg.filename}: the encoder is that of a checkpoint; name it: --cfg-options "
+                          'init_from=CKPT (of several files, join them first: tools/model_converters/streams.py)')
+    card = ModelCard.of(read_checkpoint(source), source)
+    if card is None:
+        raise ConfigError(f'init_from={source!r}: the checkpoint has no model card, which says what its encoder is; '
+                          'public weights are converted first: tools/model_converters/official_to_mmactclr.py')
+    adopt_encoder(cfg, card, source, explicit=options or ())
+
+
 def take_model(cfg: Config, card: ModelCard | None, source: str, options: Mapping[str, Any] | None = None) -> None:
     """Fill a config with ``model='checkpoint'`` from the card of a checkpoint; leaves others as they are.
 
@@ -144,7 +171,7 @@ def take_model(cfg: Config, card: ModelCard | None, source: str, options: Mappin
     Raises:
         ConfigError: If the checkpoint has no card.
     """
-    if cfg.get('model') != FROM_CHECKPOINT:
+    if cfg.get('model') != FROM_CHECKPOINT and not takes_encoder(cfg):
         return
     if card is None:
         raise ConfigError(f"checkpoint {source!r} has no model card, which model='{FROM_CHECKPOINT}' needs; use the "
@@ -243,7 +270,7 @@ def _check_trainable(runner: Runner) -> None:
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     for branch in model.branches().values() if isinstance(model, BaseAlgorithm) else ():
         kind = type(branch)
-        if (kind.loss_terms, kind.train_step) == (BaseAlgorithm.loss_terms, BaseAlgorithm.train_step):
+        if all(getattr(kind, name) is getattr(BaseAlgorithm, name) for name in ('loss_terms', 'losses', 'train_step')):
             raise ConfigError(f'model {kind.__name__} is for evaluation and inference, it defines no losses to train '
                               'with; pretrain a method such as ActCLR or MoCo, or use tools/test.py')
 

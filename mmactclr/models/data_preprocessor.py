@@ -80,6 +80,13 @@ class ContrastivePreprocessor(BaseDataPreprocessor):
                                   f'there are {sorted(self._bases)}')
             chain.append(base)
 
+    def augments(self, view: str) -> bool:
+        """Whether a view is anything but the prepared joints."""
+        if self._joint_pipelines[view] or self._stream_pipelines[view]:
+            return True
+        base = self._bases[view]
+        return base is not None and self.augments(base)
+
     def set_progress(self, seed: int, epoch: int, iteration: int, rank: int) -> None:
         """Tell where training stands; augmentation is a function of these numbers."""
         self.seed, self.epoch, self.iteration, self.rank = seed, epoch, iteration, rank

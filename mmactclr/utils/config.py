@@ -13,8 +13,8 @@ from mmengine.runner import Runner
 from mmactclr.errors import ConfigError
 
 # stated once at the top of a config, used in many places below it
-SHARED_FIELDS = ('data_root', 'layout', 'split', 'num_frames', 'max_persons', 'remap', 'up', 'metres_per_unit',
-                 'init_from')
+SHARED_FIELDS = ('data_root', 'layout', 'split', 'num_frames', 'max_persons', 'num_classes', 'remap', 'up',
+                 'metres_per_unit', 'init_from', 'from_scratch')
 # value of `layout` that means: whatever joints the archive has
 FROM_ARCHIVE = 'archive'
 # top-level entries that mmengine reads from the config without being arguments of its Runner
@@ -39,13 +39,15 @@ def share_fields(cfg: Config) -> Config:
 
     A config that changes one of them, on its first lines or by ``--cfg-options``, changes it for the
     data, the preparation, the augmentation, the model and the hooks at once. ``layout='archive'`` takes the joints
-    that the archive at ``data_root`` was written with.
+    that the archive at ``data_root`` was written with, ``num_classes='archive'`` the number of its classes.
 
     Raises:
-        ConfigError: If the layout is to be taken from an archive that cannot be read.
+        ConfigError: If layout or classes are to be taken from an archive that cannot be read.
     """
     if cfg.get('layout') == FROM_ARCHIVE:
-        cfg.layout = _archived_layout(Path(cfg.data_root))
+        cfg.layout = _archived('layout', Path(cfg.data_root))
+    if cfg.get('num_classes') == FROM_ARCHIVE:
+        cfg.num_classes = len(_archived('classes', Path(cfg.data_root)))
     shared = {name: cfg[name] for name in SHARED_FIELDS if name in cfg}
     for section in _CONSUMERS:
         if cfg.get(section) is not None:
@@ -53,11 +55,11 @@ def share_fields(cfg: Config) -> Config:
     return cfg
 
 
-def _archived_layout(data_root: Path) -> dict[str, Any]:
+def _archived(field: str, data_root: Path) -> Any:
     try:
-        return json.loads((data_root / 'meta.json').read_text())['layout']
+        return json.loads((data_root / 'meta.json').read_text())[field]
     except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"layout={FROM_ARCHIVE!r} takes the joints from {data_root / 'meta.json'}, which cannot be "
+        raise ConfigError(f"{FROM_ARCHIVE!r} takes the {field} from {data_root / 'meta.json'}, which cannot be "
                           f'read ({type(error).__name__}); set data_root to a folder that '
                           'tools/dataset_converters/convert.py wrote') from error
 

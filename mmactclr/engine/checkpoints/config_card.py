@@ -6,6 +6,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmactclr.errors import ConfigError
 from mmactclr.structures import get_layout
 from mmactclr.utils import share_fields
 
@@ -16,6 +17,60 @@ from .plain import as_plain
 FROM_CHECKPOINT = 'checkpoint'
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _FIELDS = ('num_frames', 'max_persons', 'preparation')
+
+
+def takes_encoder(cfg: Mapping[str, Any]) -> bool:
+    """Whether the encoder of a config is that of a checkpoint: ``backbone=dict(type='checkpoint', ...)``."""
+    model = cfg.get('model')
+    backbone = model.get('backbone') if isinstance(model, Mapping) else None
+    return isinstance(backbone, Mapping) and backbone.get('type') == FROM_CHECKPOINT
+
+
+def adopt_encoder(cfg: Config, card: ModelCard, source: str, explicit: Collection[str] = ()) -> None:
+    """Fill a config whose encoder is that of a checkpoint, with the joints, frames and preparation that it needs.
+
+    The model of the config is one for a single stream; a checkpoint of several makes it a
+    :class:`~mmactclr.models.MultiStream` of as many. What ``backbone`` says besides its type goes over the card.
+
+    Args:
+        cfg: Config, changed in place.
+        card: Card of the checkpoint.
+        source: Name of the checkpoint, for messages.
+        explicit: Top-level fields that the user has set and that stay as they are.
+
+    Raises:
+        ConfigError: If the model of the card cannot be built here, or has no encoder.
+    """
+    built = card.build(source)
+    branches = built.branches() if hasattr(built, 'branches') else {}
+    found = card.model_config(source)
+    branch = found.get('branch', found)
+    if not branches or not isinstance(branch.get('backbone'), Mapping):
+        raise ConfigError(f'checkpoint {source!r}: the model of its card has no encoder (backbone) to take over')
+    template = deepcopy(cfg.model.to_dict())
+    changes = {key: value for key, value in template['backbone'].items() if key != 'type'}
+    widths = {stream: part.backbone.out_channels for stream, part in branches.items()}
+    streams = list(widths)
+    single = dict(template, layout=deepcopy(card.layout), stream=streams[0],
+                  backbone={**branch['backbone'], **changes}, skip_absent=branch.get('skip_absent', False))
+    single['head'] = dict(template['head'], in_channels=widths[streams[0]])
+    single['data_preprocessor'] = dict(template['data_preprocessor'], layout=deepcopy(card.layout), streams=streams)
+    if len(streams) > 1:
+        single = dict(type='MultiStream', streams=streams, data_preprocessor=single.pop('data_preprocessor'),
+                      branch=single, **({'fusion': found['fusion']} if 'fusion' in found else {}))
+    cfg.model = single
+    _adopt_fields(cfg, card, explicit)
+
+
+def _adopt_fields(cfg: Config, card: ModelCard, explicit: Collection[str]) -> None:
+    """Joints, frames, persons and preparation of a card, wherever the config has them."""
+    for name in ('layout', 'num_frames', 'max_persons'):
+        if name not in explicit:
+            cfg[name] = deepcopy(getattr(card, name))
+    for name in _LOADERS:
+        for dataset in _datasets(cfg.get(name)):
+            dataset['preparation'] = deepcopy(card.preparation)
+    share_fields(cfg)
 
 
 def card_of_config(cfg: Mapping[str, Any]) -> ModelCard | None:
@@ -50,16 +105,10 @@ def adopt_card(cfg: Config, card: ModelCard, source: str, explicit: Collection[s
     # once for nothing: the runner's own attempt would end in a traceback where a card is damaged
     card.build(source)
     cfg.model = card.model_config(source)
-    for name in ('layout', 'num_frames', 'max_persons'):
-        if name not in explicit:
-            cfg[name] = getattr(card, name)
-    for name in _LOADERS:
-        for dataset in _datasets(cfg.get(name)):
-            dataset['preparation'] = deepcopy(card.preparation)
     for entry in [*(cfg.get('test_evaluator') or []), *(cfg.get('custom_hooks') or [])]:
         if 'classes' in entry:
             entry['classes'] = list(card.classes) or None
-    share_fields(cfg)
+    _adopt_fields(cfg, card, explicit)
 
 
 def _layout_of(model: Mapping[str, Any]) -> Any:

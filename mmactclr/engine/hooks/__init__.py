@@ -2,6 +2,7 @@
 from .actionlet_overlap_hook import ActionletOverlapHook
 from .actionlet_stats_hook import ActionletStatsHook
 from .encoder_init_hook import EncoderInitHook
+from .feature_cache_hook import FeatureCacheHook
 from .memory_bank_hook import MemoryBankHook
 from .metrics_file_hook import MetricsFileHook
 from .momentum_update_hook import MomentumUpdateHook
@@ -11,6 +12,8 @@ from .safe_checkpoint_hook import SafeCheckpointHook
 from .static_anchor_hook import StaticAnchorHook
 from .training_progress_hook import TrainingProgressHook
 
-__all__ = ['ActionletOverlapHook', 'ActionletStatsHook', 'EncoderInitHook', 'MemoryBankHook', 'MetricsFileHook',
-           'MomentumUpdateHook', 'PredictionsFileHook', 'ProgressHook', 'SafeCheckpointHook', 'StaticAnchorHook',
-           'TrainingProgressHook']
+__all__ = [
+    'ActionletOverlapHook', 'ActionletStatsHook', 'EncoderInitHook', 'FeatureCacheHook', 'MemoryBankHook',
+    'MetricsFileHook', 'MomentumUpdateHook', 'PredictionsFileHook', 'ProgressHook', 'SafeCheckpointHook',
+    'StaticAnchorHook', 'TrainingProgressHook',
+]

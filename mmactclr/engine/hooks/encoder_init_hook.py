@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mmactclr.engine.checkpoints import ModelCard, check_fit, read_checkpoint, state_of
 from mmactclr.engine.checkpoints.fit import BRANCHES, card_streams
 from mmactclr.errors import ConfigError
-from mmactclr.models import MoCo
+from mmactclr.models import BaseAlgorithm, MoCo
 from mmactclr.registry import HOOKS
 
 from .method import get_method
@@ -27,6 +27,8 @@ class EncoderInitHook(Hook):
     Args:
         init_from: Checkpoint of ours, pretrained or converted; a dict gives one for each stream. An empty one
             does nothing.
+        from_scratch: Leave all weights random; where a config takes its encoder from the card of ``init_from``, that
+            gives the same network without what it has learned.
 
     Raises:
         ConfigError: If the checkpoint has no encoder of a stream of this run, or one that does not fit.
@@ -36,12 +38,16 @@ class EncoderInitHook(Hook):
     # before anything looks at the weights
     priority = 'VERY_HIGH'
 
-    def __init__(self, init_from: str | Mapping[str, str] | None = None) -> None:
+    def __init__(self, init_from: str | Mapping[str, str] | None = None, from_scratch: bool = False) -> None:
         self.init_from = init_from
+        self.from_scratch = from_scratch
 
     def before_train(self, runner: Runner) -> None:
         """Load, unless the run goes on from a checkpoint of its own."""
         if not self.init_from or runner._resume:
+            return
+        if self.from_scratch:
+            runner.logger.info(f'from scratch: the weights of {self.init_from} are not used')
             return
         branches = get_method(runner, 'EncoderInitHook').branches()
         named = self.init_from if isinstance(self.init_from, Mapping) else None
@@ -53,13 +59,17 @@ class EncoderInitHook(Hook):
             runner.logger.info(f'{stream} stream starts from random weights')
 
 
-def load_encoder(branch: MoCo, state: Weights, source: str) -> str:
-    """Copy ``backbone.*``, and ``projector.*`` if it fits, into a branch and its key encoder; returns what was taken.
+def load_encoder(branch: BaseAlgorithm, state: Weights, source: str) -> str:
+    """Copy ``backbone.*`` into a branch; returns what was taken.
+
+    A method with a momentum encoder takes ``projector.*`` too, if it fits, and makes the momentum encoder a copy.
 
     Raises:
         ConfigError: If the encoder does not fit; ``source`` names the file.
     """
     _load_part(branch, 'backbone', state, source)
+    if not isinstance(branch, MoCo):
+        return 'encoder'
     own = branch.projector.state_dict()
     found = {name.removeprefix('projector.'): value for name, value in state.items() if name.startswith('projector.')}
     fits = found.keys() == own.keys() and all(getattr(found[name], 'shape', None) == own[name].shape for name in own)
@@ -69,7 +79,7 @@ def load_encoder(branch: MoCo, state: Weights, source: str) -> str:
     return 'encoder and projector' if fits else 'encoder; the projector starts from random weights'
 
 
-def _load_part(branch: MoCo, part: str, state: Weights, source: str) -> None:
+def _load_part(branch: BaseAlgorithm, part: str, state: Weights, source: str) -> None:
     """Check and copy the weights of one part, under the names that they have in the branch."""
     own = nn.ModuleDict({part: getattr(branch, part)})
     weights = {name: value for name, value in state.items() if name.startswith(f'{part}.')}

@@ -1,6 +1,7 @@
 """Keeps checkpoints readable without unpickling code."""
 import logging
 from collections import OrderedDict
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmactclr.engine.checkpoints import CARD, ModelCard, card_of_config, check_fit, state_of
+from mmactclr.models import BaseAlgorithm
 from mmactclr.registry import HOOKS
 from mmactclr.structures import Layout
 
@@ -53,6 +55,12 @@ def from_plain(value: Any) -> Any:
     return value
 
 
+def _has_classifier(runner: Runner) -> bool:
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return isinstance(model, BaseAlgorithm) and any(getattr(branch, 'head', None) is not None
+                                                    for branch in model.branches().values())
+
+
 @HOOKS.register_module()
 class SafeCheckpointHook(Hook):
     """Makes every checkpoint load under ``weights_only=True`` and say what it is; refuses one of another model."""
@@ -75,6 +83,9 @@ class SafeCheckpointHook(Hook):
             print_log(f'the checkpoint carries no model card: {error}, which is no plain data', logger='current',
                       level=logging.WARNING)
             return
+        if card is not None and _has_classifier(runner):
+            classes = getattr(runner.train_dataloader.dataset, 'metainfo', {}).get('classes', ())
+            card = replace(card, classes=[str(name) for name in classes])
         if card is not None:
             checkpoint['meta'][CARD] = card.to_dict()
 

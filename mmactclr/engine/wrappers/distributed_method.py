@@ -45,7 +45,8 @@ class DistributedMethod(MMDistributedDataParallel):
         method = self.module
         views = method.training_views(data)
         with optim_wrapper.optim_context(self):
-            losses = self(views['inputs'], masks=views['masks'], mixes=views['mixes'], mode='loss')
+            known = {name: views[name] for name in ('index', 'label') if name in views}
+            losses = self(views['inputs'], masks=views['masks'], mixes=views['mixes'], mode='loss', **known)
         optim_wrapper.update_params(sum(losses.values()))
         all_reduce_params([buffer for name, buffer in method.named_buffers()
                            if name.endswith(('running_mean', 'running_var'))], op='mean')

@@ -76,6 +76,14 @@ class BaseAlgorithm(BaseModel):
         """
         raise NotImplementedError
 
+    def losses(self, batch: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
+        """The loss terms of a step; a method that learns from labels overrides this one.
+
+        Args:
+            batch: ``inputs``, ``masks`` and ``mixes`` of :meth:`loss_terms`, with ``index`` and ``label`` (N,).
+        """
+        yield from self.loss_terms(batch['inputs'], batch['masks'], batch['mixes'])
+
     def extract(self, keypoint: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Features of prepared joints (N, M, T, V, C) by feature point, each (N, D)."""
         raise NotImplementedError
@@ -109,7 +117,7 @@ class BaseAlgorithm(BaseModel):
             self._adopt_precision()
         views = self.training_views(data)
         losses: dict[str, Tensor] = {}
-        for name, loss in self.loss_terms(views['inputs'], views['masks'], views['mixes']):
+        for name, loss in self.losses(views):
             if losses and hasattr(optim_wrapper, '_inner_count'):
                 # the wrapper counts backward passes to know when gradients are complete: one step, one count
                 optim_wrapper._inner_count -= 1
@@ -142,12 +150,12 @@ class BaseAlgorithm(BaseModel):
             mode: ``loss`` gives a dict of losses, ``tensor`` the features by feature point, ``predict`` one
                 :class:`SkeletonDataSample` a sequence, with ``pred_score`` and ``pred_label`` where the model has a
                 classifier.
-            meta: ``index``, ``label`` and ``role`` of the batch, carried into the samples.
+            meta: ``index``, ``label`` and ``role`` of the batch, carried into the samples and the losses.
         """
         self._adopt_precision()
         with torch.autocast(self.data_preprocessor.device.type, enabled=False):
             if mode == 'loss':
-                return dict(self.loss_terms(inputs, masks, mixes))
+                return dict(self.losses(dict(inputs=inputs, masks=masks, mixes=mixes, **meta)))
             if mask is None:
                 mask = torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
             features = self.extract(inputs, mask)

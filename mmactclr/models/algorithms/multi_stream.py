@@ -63,13 +63,17 @@ class MultiStream(BaseAlgorithm):
 
     def loss_terms(self, inputs: Mapping[str, Views], masks: Views,
                    mixes: Mixes = NO_MIXES) -> Iterator[tuple[str, Tensor]]:
+        """The terms of all branches, as :meth:`losses`."""
+        yield from self.losses(dict(inputs=inputs, masks=masks, mixes=mixes))
+
+    def losses(self, batch: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
         """The terms of all branches, one branch after the other.
 
         A branch computes nothing before the terms of those before it are taken: who runs the backward
         pass of each term at once never holds the graphs of two branches.
         """
         for stream, branch in self.stream_branches.items():
-            for name, loss in branch.loss_terms(inputs, masks, mixes):
+            for name, loss in branch.losses(batch):
                 yield f'{stream}.{name}', loss
 
     @torch.no_grad()

@@ -1,16 +1,20 @@
-"""An encoder with a classifier on it: what a linear evaluation or a finetuning leaves behind."""
-from collections.abc import Mapping
+"""An encoder with a classifier on it: linear evaluation, finetuning and training from scratch."""
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from mmactclr.errors import ConfigError
+from mmactclr.errors import ConfigError, DataError
 from mmactclr.registry import MODELS
 from mmactclr.structures import Layout, get_layout
 from mmactclr.transforms import STREAMS, to_stream
+from mmactclr.utils import derive_seed, seeded_rng
 
 from .base import SCORE, BaseAlgorithm
+
+VIEW = 'view'
 
 
 @MODELS.register_module()
@@ -23,6 +27,11 @@ class Recognizer(BaseAlgorithm):
         head: Config of the :class:`ClassificationHead`; None for an encoder alone, which gives features only.
         stream: ``joint``, ``motion`` or ``bone``.
         skip_absent: Leave absent persons out of the encoder instead of averaging their zeros in.
+        frozen: Train the head alone; the encoder stays in eval mode, so that batch norm and dropout do nothing new.
+
+    Attributes:
+        cached: Pooled feature of every sequence by its position in the archive (section 5 of the method needs each
+            once, as a frozen encoder gives the same at every epoch); a hook fills it. None: they are computed.
 
     Raises:
         ConfigError: If the stream is not known, or the head takes another width than the encoder gives.
@@ -36,7 +45,7 @@ class Recognizer(BaseAlgorithm):
 
     def __init__(self, layout: str | Mapping[str, Any] | Layout, backbone: Mapping[str, Any],
                  head: Mapping[str, Any] | None, stream: str = 'joint', skip_absent: bool = False,
-                 data_preprocessor: Mapping[str, Any] | None = None,
+                 frozen: bool = False, data_preprocessor: Mapping[str, Any] | None = None,
                  init_cfg: Mapping[str, Any] | None = None) -> None:
         super().__init__(data_preprocessor, init_cfg)
         if stream not in STREAMS:
@@ -44,12 +53,62 @@ class Recognizer(BaseAlgorithm):
         self.layout = get_layout(layout)
         self.stream = stream
         self.skip_absent = skip_absent
-        self.backbone = MODELS.build(dict(backbone))
+        self.frozen = frozen
+        self.cached: Tensor | None = None
+        self.backbone = MODELS.build(dict(backbone)).requires_grad_(not frozen)
         self.head = MODELS.build(dict(head)) if head is not None else None
         width = getattr(self.backbone, 'out_channels', None)
         if self.head is not None and width not in (None, self.head.in_channels):
             raise ConfigError(f'Recognizer: head.in_channels is {self.head.in_channels}, the backbone gives features '
                               f'of {width}; set both to the same number')
+
+    def init_weights(self) -> None:
+        """Initialise from (seed, stream), whatever else was built before."""
+        with seeded_rng(derive_seed('weights', torch.initial_seed(), self.stream)):
+            for module in self.backbone.modules():
+                if hasattr(module, 'reset_parameters'):
+                    module.reset_parameters()
+            super().init_weights()
+
+    def train(self, mode: bool = True) -> 'Recognizer':
+        """Training mode; a frozen encoder stays in eval mode."""
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
+        return self
+
+    def view_names(self) -> tuple[str, ...]:
+        """One view."""
+        return (VIEW,)
+
+    def losses(self, batch: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
+        """Cross-entropy of the class scores of ``inputs[stream]['view']``, (N, M, T, V, C).
+
+        Raises:
+            ConfigError: If there is no head to train.
+            DataError: If a sequence has no label, or one that the head does not know.
+        """
+        if self.head is None:
+            raise ConfigError('Recognizer: head is None, there is nothing to train; give it a ClassificationHead')
+        label = batch['label']
+        if int(label.min()) < 0 or int(label.max()) >= self.head.num_classes:
+            raise DataError(f'Recognizer: labels go from {int(label.min())} to {int(label.max())}, the head has '
+                            f'num_classes={self.head.num_classes}; every training sequence needs a label from 0 up')
+        with self.branch_rng():
+            if self.cached is not None:
+                pooled = self.cached[batch['index']]
+            else:
+                with torch.set_grad_enabled(not self.frozen):
+                    pooled = self._pool(batch['inputs'][self.stream][VIEW], batch['masks'][VIEW])
+            scores = self.head(pooled)
+            loss = F.cross_entropy(scores, label)
+        self.log_scalars = {'train_top1': 100 * (scores.detach().argmax(1) == label).float().mean()}
+        yield 'loss_cls', loss
+
+    def _pool(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Mean over time, joints and persons of the feature map of (N, M, T, V, C), (N, D)."""
+        feature_map, rows = self.encode(self.backbone, x, mask)
+        return rows.mean(feature_map.mean((2, 3)))
 
     @torch.no_grad()
     def extract(self, keypoint: Tensor, mask: Tensor) -> dict[str, Tensor]:
@@ -69,6 +128,5 @@ class Recognizer(BaseAlgorithm):
             raise ConfigError(f'Recognizer: input has {keypoint.shape[3]} joints, the model was built for layout '
                               f'{self.layout.name!r} with {self.layout.num_joints}; remap the data to that layout, or '
                               'use a model of its own')
-        feature_map, rows = self.encode(self.backbone, to_stream(keypoint, self.stream, self.layout), mask)
-        pooled = rows.mean(feature_map.mean((2, 3)))
+        pooled = self._pool(to_stream(keypoint, self.stream, self.layout), mask)
         return {'backbone': pooled, **({SCORE: self.head(pooled)} if self.head is not None else {})}

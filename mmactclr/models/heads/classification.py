@@ -29,6 +29,12 @@ class ClassificationHead(BaseModule):
         self.in_channels, self.num_classes = in_channels, num_classes
         self.fc = nn.Linear(in_channels, num_classes)
 
+    def init_weights(self) -> None:
+        """N(0, 0.01) and no bias, as a linear probe starts; then ``init_cfg``, which may load weights."""
+        nn.init.normal_(self.fc.weight, 0.0, 0.01)
+        nn.init.zeros_(self.fc.bias)
+        super().init_weights()
+
     def forward(self, x: Tensor) -> Tensor:
         """Scores (N, num_classes), before any softmax, of features (N, in_channels)."""
         return self.fc(x)
