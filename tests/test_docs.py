@@ -45,9 +45,9 @@ def test_files_that_are_named_exist(page):
 def test_options_of_the_tools_exist(page):
     commands = page.read_text().replace('\\\n', ' ')
     for tool, rest in re.findall(r'python (tools/\S+\.py)([^\n`]*)', commands):
-        source = (ROOT / tool).read_text() + (
-            ROOT / 'mmactclr/datasets/converters/flat.py'
-        ).read_text()
+        datasets = ROOT / 'mmactclr' / 'datasets'
+        formats = [path for room in ('converters', 'exporters') for path in (datasets / room).glob('*.py')]
+        source = ''.join(path.read_text() for path in [ROOT / tool, *formats])
         for option in set(re.findall(r'(--[a-z-]+)', rest)) - {'--help'}:
             assert f"'{option}'" in source, f'{tool} {option}'
 

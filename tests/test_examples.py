@@ -77,6 +77,26 @@ def test_custom_converter_converts(tmp_path):
     np.testing.assert_array_equal(archive.sequence(0), np.load(tmp_path / 'raw/nod/anna_1.npy'))
 
 
+def test_custom_file_converter_converts_and_names_what_is_damaged(tmp_path):
+    rng = np.random.default_rng(0)
+    written = {}
+    for kind in ('nod', 'wave'):
+        (tmp_path / 'raw' / kind).mkdir(parents=True)
+        for subject in 'abc':
+            written[f'{subject}_{kind}'] = motion = rng.normal(size=(7, 75)).round(5)
+            np.savetxt(tmp_path / 'raw' / kind / f'{subject}_{kind}.txt', motion, fmt='%.5f')
+    (tmp_path / 'raw' / 'nod' / 'd_nod.txt').write_text('1 2 3\n')
+    said = run_tool('tools/dataset_converters/convert.py', '--custom-imports', 'my_file_converter', 'txtfolder',
+                    tmp_path / 'raw', tmp_path / 'a')
+    assert 'd_nod.txt' in said and 'expected 75 numbers a line' in said
+    archive = SkeletonArchive.open(tmp_path / 'a')
+    assert len(archive) == 6 and archive.classes == ('nod', 'wave')
+    for i, name in enumerate(archive.column('name')):
+        assert np.array_equal(archive.sequence(i).reshape(7, 75), written[name].astype(np.float32))
+        assert archive.column('split_xsub')[i] == ('test' if name[0] == 'b' else 'train')
+
+
+
 def test_custom_transform_scales_every_sample_by_its_own_number(import_examples):
     import my_transform  # noqa: F401
 

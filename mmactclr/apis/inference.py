@@ -16,6 +16,9 @@ from mmactclr.utils import load_config
 
 from .run import explain_build_errors, take_model
 
+# suffixes of files that hold weights
+_WEIGHTS = ('.pth', '.pt', '.ckpt')
+
 
 def init_model(config: str | Path | Config | None = None, checkpoint: str | Path | None = None,
                device: str | torch.device = 'cpu') -> nn.Module:
@@ -30,8 +33,8 @@ def init_model(config: str | Path | Config | None = None, checkpoint: str | Path
         The model; its attribute ``card`` is the :class:`ModelCard` of the checkpoint, None where there is none.
 
     Raises:
-        ConfigError: If the config does not exist, the checkpoint belongs to another model, or neither a config nor
-            a card says which model to build.
+        ConfigError: If the config does not exist, the device cannot be used, the checkpoint belongs to another model,
+            or neither a config nor a card says which model to build.
         DataError: If the checkpoint does not exist or cannot be read, or its weights or card are damaged.
 
     Example:
@@ -41,6 +44,10 @@ def init_model(config: str | Path | Config | None = None, checkpoint: str | Path
         >>> features['projection'].shape
         torch.Size([1, 64])
     """
+    if isinstance(config, (str, Path)) and Path(config).suffix in _WEIGHTS:
+        raise ConfigError(f'init_model: {str(config)!r} holds weights and was given as the config; write '
+                          'init_model(checkpoint=...)')
+    device = _usable(device)
     cfg = config if config is None or isinstance(config, Config) else load_config(config)
     if checkpoint is None:
         model = _build(cfg, None, '')
@@ -49,10 +56,21 @@ def init_model(config: str | Path | Config | None = None, checkpoint: str | Path
     else:
         content, source = read_checkpoint(checkpoint), str(checkpoint)
         card = ModelCard.of(content, source)
+        if cfg is None and card is None and any(name.startswith('encoder_q') for name in state_of(content)):
+            raise ConfigError(f'checkpoint {source!r} holds public weights of the ActCLR / AimCLR / CrosSCLR code '
+                              'family; convert them first: tools/model_converters/official_to_mmactclr.py')
         model = _build(cfg, card, source)
         _load_state(model, state_of(content), source, card)
         model.card = card
     return model.to(device).eval()
+
+
+def _usable(device: str | torch.device) -> torch.device:
+    try:
+        return torch.zeros(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f'device {str(device)!r} cannot be used here ({str(error).splitlines()[0]}); cpu always '
+                          'can') from error
 
 
 def load_for_test(config: str | Path, checkpoint: str | Path, options: Mapping[str, Any] | None = None,

@@ -292,6 +292,7 @@ class ArchiveWriter:
         for what, reasons, level in (('left out', self.excluded, logging.WARNING),
                                      ('mended', self.notes, logging.INFO)):
             for reason, names in reasons.items():
-                shown = ', '.join(names[:10]) + (', ...' if len(names) > 10 else '')
+                # a damaged file is named with what is wrong in it, which the log has said already
+                shown = ', '.join(name.split(': ')[0] for name in names[:10]) + (', ...' if len(names) > 10 else '')
                 print_log(f'{self.dst.name}: {what} {len(names)} of {len(self._kept)} sequences ({reason}): {shown}',
                           logger='current', level=level)

@@ -88,7 +88,8 @@ class SkeletonDataset(Dataset):
             self.archive, num_frames, max_persons, preparation, cache, adapter)
         self.metainfo = dict(
             classes=self.archive.classes, layout=adapter.target if adapter else self.archive.layout,
-            split=split, subset=subset, checksum=self.archive.checksum,
+            data_root=str(data_root), names=self.archive.column('name'), split=split, subset=subset,
+            checksum=self.archive.checksum,
             excluded=dict(too_short=too_short, at_conversion=sum(
                 map(len, self.archive.meta.get('excluded', {}).values()))))
 

@@ -166,9 +166,11 @@ def prepare(sequences: Sequence[np.ndarray], layout: str | dict | Layout, num_fr
     channels = sequences[0].shape[-1]
     for i, s in enumerate(sequences):
         if s.ndim != 4 or s.shape[2:] != (layout.num_joints, channels) or 0 in s.shape:
+            advice = ('leave empty sequences out' if 0 in s.shape else
+                      'recordings of other joints are converted first: fit_adapter')
             raise DataError(f'prepare: sequence {i} has shape {s.shape}, expected (M, T, V, C) = '
                             f"(>= 1, >= 1, {layout.num_joints}, {channels}) in layout "
-                            f"'{layout.name}'; leave empty sequences out")
+                            f"'{layout.name}'; {advice}")
 
     shape = (len(sequences), max_persons, num_frames, layout.num_joints, channels)
     keypoint, mask = torch.empty(shape), torch.empty(shape[:2], dtype=torch.bool)

@@ -144,3 +144,13 @@ def test_a_key_encoder_of_another_shape_is_one_line(cfg, model, tmp_path):
     torch.save({'state_dict': state}, tmp_path / 'a.pth')
     with pytest.raises(ConfigError, match=rf'does not fit.*{name}'):
         init_model(cfg, tmp_path / 'a.pth')
+
+
+def test_what_a_newcomer_tries_first_is_answered(tmp_path):
+    torch.save({'encoder_q.A': torch.zeros(3, 25, 25)}, tmp_path / 'public.pt')
+    with pytest.raises(ConfigError, match='official_to_mmactclr.py'):
+        init_model(checkpoint=tmp_path / 'public.pt')
+    with pytest.raises(ConfigError, match='init_model\\(checkpoint=...\\)'):
+        init_model(tmp_path / 'public.pt')
+    with pytest.raises(ConfigError, match="device 'cuda:99' cannot be used"):
+        init_model('moco_joint_synthetic_xsub', device='cuda:99')

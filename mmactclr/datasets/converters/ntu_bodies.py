@@ -51,7 +51,7 @@ def persons_of(seen: Observations, max_persons: int = 2, track: str = 'id', orde
     if track == 'slot' and order != 'appearance':
         tracks = tracks[:_SLOTS]
     notes: tuple[str, ...] = ()
-    motion = [_motion(seen.joints[rows]) for rows in tracks]
+    motion = [_motion(seen.joints[rows]) for rows in tracks] if denoise or order == 'motion' else []
     if denoise:
         kept, motion = _without_noise(seen, tracks, motion)
         if len(kept) < len(tracks):

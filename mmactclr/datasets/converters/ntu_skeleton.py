@@ -20,6 +20,8 @@ from .text import fault, parse_numbers, read_count, shown
 NUM_JOINTS = 25
 # A Kinect v2 tracks six bodies; more is no recording of one.
 _MOST_BODIES = 10
+# How the numbers of bodies look nearly always.
+_COUNTS = {b'%d' % count: count for count in range(_MOST_BODIES + 1)}
 # Ten hours at 30 frames per second.
 _MOST_FRAMES = 1_080_000
 # Id, joints and positions of one body.
@@ -108,7 +110,9 @@ def _frame(file: object, lines: list[bytes], at: int) -> tuple[int, list[tuple[b
     """Position after the frame at ``at``, and tracking id and first joint line of its bodies."""
     if at >= len(lines):
         raise _Cut
-    count = read_count(file, lines, at, 'the number of bodies', _MOST_BODIES)
+    count = _COUNTS.get(lines[at])
+    if count is None:
+        count = read_count(file, lines, at, 'the number of bodies', _MOST_BODIES)
     at += 1
     bodies = []
     for _ in range(count):
@@ -119,7 +123,7 @@ def _frame(file: object, lines: list[bytes], at: int) -> tuple[int, list[tuple[b
             raise fault(file, at, 'an empty line, expected the tracking id of a body')
         if at + 2 == len(lines):
             raise _Cut
-        if lines[at + 1].strip() != b'25':
+        if lines[at + 1] != b'25' and lines[at + 1].strip() != b'25':
             raise fault(file, at + 1, f'{shown(lines[at + 1])}, expected {NUM_JOINTS}, the number of joints')
         if at + _BODY_LINES > len(lines):
             raise _Cut
@@ -133,13 +137,16 @@ def _positions(file: object, lines: list[bytes], rows: list[int], complete: bool
     tokens: list[bytes] = []
     for row in rows:
         for line in lines[row:row + NUM_JOINTS]:
-            tokens += line.split(None, 3)[:3]
+            tokens += line.split(None, 3)
     whole = len(rows)
     if rows and rows[-1] + NUM_JOINTS == len(lines) and not complete:
         if len(lines[-1].split()) < len(lines[rows[0]].split()):
             whole -= 1
-    numbers = parse_numbers(tokens)
-    if numbers is None or len(numbers) != 3 * NUM_JOINTS * len(rows):
+    # four tokens a line, the last of them the rest of the line: cheaper than to cut every line
+    regular = len(tokens) == 4 * NUM_JOINTS * len(rows)
+    del tokens[3::4]
+    numbers = parse_numbers(tokens) if regular else None
+    if numbers is None:
         tokens = [token for row in rows[:whole] for line in lines[row:row + NUM_JOINTS] for token in _three(line)]
         numbers = parse_numbers(tokens)
         if numbers is None or len(numbers) != 3 * NUM_JOINTS * whole:

@@ -56,6 +56,9 @@ def adopt_card(cfg: Config, card: ModelCard, source: str, explicit: Collection[s
     for name in _LOADERS:
         for dataset in _datasets(cfg.get(name)):
             dataset['preparation'] = deepcopy(card.preparation)
+    for entry in [*(cfg.get('test_evaluator') or []), *(cfg.get('custom_hooks') or [])]:
+        if 'classes' in entry:
+            entry['classes'] = list(card.classes) or None
     share_fields(cfg)
 
 

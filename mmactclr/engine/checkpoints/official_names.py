@@ -62,7 +62,9 @@ def sort_names(state: Mapping[str, Tensor], source: str, stream: str) -> tuple[E
     if strange or not online:
         found = f'{len(strange)} unknown names, the first {strange[:3]}' if online or not encoders else 'no encoder_q.*'
         raise DataError(f'{source}: {found}; expected weights of the ActCLR / AimCLR / CrosSCLR code family: '
-                        'encoder_q.*, encoder_k.*, queue, queue_ptr')
+                        'encoder_q.*, encoder_k.*, queue, queue_ptr'
+                        + ('; a checkpoint of mmactclr goes the other way with --reverse' if any(
+                            'backbone.' in name for name in strange) else ''))
     return encoders, queues
 
 

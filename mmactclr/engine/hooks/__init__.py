@@ -5,10 +5,12 @@ from .encoder_init_hook import EncoderInitHook
 from .memory_bank_hook import MemoryBankHook
 from .metrics_file_hook import MetricsFileHook
 from .momentum_update_hook import MomentumUpdateHook
+from .predictions_file_hook import PredictionsFileHook
 from .progress_hook import ProgressHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 from .static_anchor_hook import StaticAnchorHook
 from .training_progress_hook import TrainingProgressHook
 
 __all__ = ['ActionletOverlapHook', 'ActionletStatsHook', 'EncoderInitHook', 'MemoryBankHook', 'MetricsFileHook',
-           'MomentumUpdateHook', 'ProgressHook', 'SafeCheckpointHook', 'StaticAnchorHook', 'TrainingProgressHook']
+           'MomentumUpdateHook', 'PredictionsFileHook', 'ProgressHook', 'SafeCheckpointHook', 'StaticAnchorHook',
+           'TrainingProgressHook']

@@ -1,9 +1,11 @@
 """Evaluates a pretrained encoder beside the baselines that it has to beat."""
+import time
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
 import torch
+from mmengine.dist import get_world_size
 from mmengine.runner import Runner, TestLoop
 from torch import nn
 from torch.utils.data import DataLoader
@@ -11,6 +13,9 @@ from torch.utils.data import DataLoader
 from mmactclr.errors import ConfigError
 from mmactclr.evaluation import format_table
 from mmactclr.registry import LOOPS, MODELS
+
+# seconds between two lines that say how far an evaluation is
+_SILENCE = 15
 
 
 @LOOPS.register_module()
@@ -49,7 +54,8 @@ class RepresentationTestLoop(TestLoop):
         self.runner.logger.info('evaluating this checkpoint')
         metrics = self._evaluate(self.runner.model, self.dataloader, hooks=True)
         rows['this checkpoint'] = metrics
-        self.runner.logger.info('top-1 accuracy in %\n' + format_table(rows))
+        if any(rows.values()):
+            self.runner.logger.info('accuracy in %\n' + format_table(rows))
         joined = {f'{name}/{metric}': value for name, row in rows.items() if name in self.baselines
                   for metric, value in row.items()}
         metrics = {**metrics, **joined}
@@ -60,7 +66,12 @@ class RepresentationTestLoop(TestLoop):
     @torch.no_grad()
     def _evaluate(self, model: nn.Module, dataloader: DataLoader, hooks: bool = False) -> dict[str, float]:
         model.eval()
+        last, done, total = time.monotonic(), 0, len(dataloader.dataset)
         for index, batch in enumerate(dataloader):
+            if time.monotonic() - last > _SILENCE:
+                last = time.monotonic()
+                self.runner.logger.info(f'  {done} of {total} sequences')
+            done += len(batch['index']) * get_world_size()
             if hooks:
                 self.runner.call_hook('before_test_iter', batch_idx=index, data_batch=batch)
             outputs = model.test_step(batch)
