@@ -14,7 +14,7 @@ from .conftest import motion
 from .fuzzing import MemoryFile, check_reader
 
 NAMES = tuple(f'a{a:02}_s{s:02}_e{e:02}' for a, s, e in
-              [(1, 1, 1), (2, 2, 1), (6, 3, 2), (15, 10, 3), (18, 5, 1), (20, 4, 2)])
+              [(1, 1, 1), (2, 2, 1), (4, 2, 3), (6, 3, 2), (15, 10, 3), (18, 5, 1), (20, 4, 2)])
 # Edges that the authors publish with the data (MATLAB: joints count from 1).
 PUBLISHED = ((20, 3), (1, 3), (2, 3), (1, 8), (8, 10), (10, 12), (2, 9), (9, 11), (11, 13), (3, 4), (4, 7), (7, 5),
              (7, 6), (5, 14), (6, 15), (14, 16), (15, 17), (16, 18), (17, 19))
@@ -42,10 +42,11 @@ def test_a_folder_becomes_an_archive(tmp_path):
     assert archive.column('name').tolist() == list(NAMES)
     for i, name in enumerate(NAMES):
         assert np.array_equal(archive.sequence(i)[0], written[name])
-    assert [archive.classes[k] for k in archive.labels] == ['high arm wave', 'horizontal arm wave', 'high throw',
-                                                            'side kick', 'tennis serve', 'pick up and throw']
-    assert archive.column('subject').tolist() == [1, 2, 3, 10, 5, 4]
-    assert archive.column('episode').tolist() == [1, 1, 2, 3, 1, 2]
+    assert [archive.classes[k] for k in archive.labels] == [
+        'high arm wave', 'horizontal arm wave', 'hand catch', 'high throw', 'side kick', 'tennis serve',
+        'pick up and throw']
+    assert archive.column('subject').tolist() == [1, 2, 2, 3, 10, 5, 4]
+    assert archive.column('episode').tolist() == [1, 1, 3, 2, 3, 1, 2]
     # the empty recording of the public release is named, not dropped in silence
     assert archive.meta['excluded'] == {
         'nobody in any frame': ['a13_s09_e02'],
@@ -56,10 +57,10 @@ def test_splits(tmp_path):
     write_folder(tmp_path / 'raw')
     archive = MSRAction3DConverter().convert(tmp_path / 'raw', tmp_path / 'a')
     assert archive.split_names == ('xsub', 'as1_xsub', 'as2_xsub', 'as3_xsub')
-    assert archive.column('split_xsub').tolist() == ['train', 'test', 'train', 'test', 'train', 'test']
-    assert archive.column('split_as1_xsub').tolist() == ['', 'test', 'train', '', 'train', 'test']
-    assert archive.column('split_as2_xsub').tolist() == ['train', '', '', '', '', '']
-    assert archive.column('split_as3_xsub').tolist() == ['', '', 'train', 'test', 'train', 'test']
+    assert archive.column('split_xsub').tolist() == ['train', 'test', 'test', 'train', 'test', 'train', 'test']
+    assert archive.column('split_as1_xsub').tolist() == ['', 'test', '', 'train', '', 'train', 'test']
+    assert archive.column('split_as2_xsub').tolist() == ['train', '', 'test', '', '', '', '']
+    assert archive.column('split_as3_xsub').tolist() == ['', '', '', 'train', 'test', 'train', 'test']
 
 
 def test_the_layout_has_the_published_edges():
