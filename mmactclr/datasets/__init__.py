@@ -11,6 +11,6 @@ from .verification import ArchiveReport, verify_archive
 
 __all__ = [
     'ArchiveReport', 'ArchiveWriter', 'PreparedSequences', 'SkeletonArchive', 'SkeletonDataset',
-    'as_split', 'converters', 'format_segments', 'frame_labels', 'make_synthetic', 'prepared_sequences', 'single_limb_sequences',
-    'skeleton_collate', 'split_counts', 'verify_archive', 'without_copies',
+    'as_split', 'converters', 'format_segments', 'frame_labels', 'make_synthetic', 'prepared_sequences',
+    'single_limb_sequences', 'skeleton_collate', 'split_counts', 'verify_archive', 'without_copies',
 ]
