@@ -64,15 +64,8 @@ class SkeletonDataset(Dataset):
                  metres_per_unit: float | None = None) -> None:
         if max_persons < 1:
             raise ConfigError(f'SkeletonDataset: max_persons is {max_persons}, expected 1 or more')
-        self.archive = SkeletonArchive.open(data_root)
-        adapter = None
-        if remap:
-            adapter = _make_adapter(self.archive, layout, up, metres_per_unit)
-        elif up is not None or metres_per_unit is not None:
-            raise ConfigError(f'SkeletonDataset: up={up!r} and metres_per_unit={metres_per_unit!r} are for remap=True')
-        else:
-            _check_layout(self.archive, layout)
-        index, role = _choose(self.archive, split, subset)
+        self.archive, adapter = open_with_layout(data_root, layout, remap, up, metres_per_unit)
+        index, role = choose_sequences(self.archive, split, subset)
         long_enough = self.archive.column('frames')[index] >= min_frames
         self.index, self.role = index[long_enough], role[long_enough]
         too_short = int(len(index) - len(self.index))
@@ -124,6 +117,23 @@ class SkeletonDataset(Dataset):
             label=torch.from_numpy(self.labels[indices]), role=torch.from_numpy(self.role[indices]))
 
 
+def open_with_layout(data_root: str | Path, layout: str | Mapping[str, Any] | Layout | None, remap: bool,
+                     up: str | None, metres_per_unit: float | None) -> tuple[SkeletonArchive, SkeletonAdapter | None]:
+    """An archive, and what brings its recordings to ``layout``, None where they are so.
+
+    Raises:
+        DataError: The archive is missing or damaged.
+        ConfigError: The layout is another one and ``remap`` is not set, or the arguments contradict each other.
+    """
+    archive = SkeletonArchive.open(data_root)
+    if remap:
+        return archive, _make_adapter(archive, layout, up, metres_per_unit)
+    if up is not None or metres_per_unit is not None:
+        raise ConfigError(f'SkeletonDataset: up={up!r} and metres_per_unit={metres_per_unit!r} are for remap=True')
+    _check_layout(archive, layout)
+    return archive, None
+
+
 def _expected_layout(archive: SkeletonArchive, layout: str | Mapping | Layout | None) -> Layout:
     # a name that is registered stands for those joints, whatever an archive calls its own
     if layout is None or layout == archive.layout.name and layout not in list_layouts():
@@ -168,9 +178,12 @@ class _Sequences(Sequence):
         return self.archive.sequence(i)
 
 
-def _choose(archive: SkeletonArchive, split: str | None,
-            subset: str) -> tuple[np.ndarray, np.ndarray]:
-    """Positions in the archive and roles of the samples."""
+def choose_sequences(archive: SkeletonArchive, split: str | None, subset: str) -> tuple[np.ndarray, np.ndarray]:
+    """Positions in the archive and roles of the sequences of a part of a split.
+
+    Raises:
+        ConfigError: There is no such split or part.
+    """
     if subset not in (*PARTS, 'both'):
         raise ConfigError(f"subset is {subset!r}, expected 'train', 'test' or 'both'")
     if split is None:

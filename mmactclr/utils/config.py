@@ -17,6 +17,8 @@ SHARED_FIELDS = ('data_root', 'layout', 'split', 'num_frames', 'max_persons', 'n
                  'metres_per_unit', 'init_from', 'from_scratch')
 # value of `layout` that means: whatever joints the archive has
 FROM_ARCHIVE = 'archive'
+# value of `num_classes` that means: the classes of the segments in the archive, and background
+FROM_SEGMENTS = 'segments'
 # top-level entries that mmengine reads from the config without being arguments of its Runner
 _RUNNER_READS = ('auto_scale_lr', 'compile', 'custom_imports', 'find_unused_parameters', 'model_wrapper_cfg',
                  'runner_type')
@@ -39,7 +41,8 @@ def share_fields(cfg: Config) -> Config:
 
     A config that changes one of them, on its first lines or by ``--cfg-options``, changes it for the
     data, the preparation, the augmentation, the model and the hooks at once. ``layout='archive'`` takes the joints
-    that the archive at ``data_root`` was written with, ``num_classes='archive'`` the number of its classes.
+    that the archive at ``data_root`` was written with, ``num_classes='archive'`` the number of its classes, ``'segments'`` that of the
+    classes of its segments and one for background.
 
     Raises:
         ConfigError: If layout or classes are to be taken from an archive that cannot be read.
@@ -48,6 +51,9 @@ def share_fields(cfg: Config) -> Config:
         cfg.layout = _archived('layout', Path(cfg.data_root))
     if cfg.get('num_classes') == FROM_ARCHIVE:
         cfg.num_classes = len(_archived('classes', Path(cfg.data_root)))
+    elif cfg.get('num_classes') == FROM_SEGMENTS:
+        # background is the last class
+        cfg.num_classes = len(_archived('extra', Path(cfg.data_root)).get('segment_classes', ())) + 1
     shared = {name: cfg[name] for name in SHARED_FIELDS if name in cfg}
     for section in _CONSUMERS:
         if cfg.get(section) is not None:

@@ -2,6 +2,7 @@
 from .base import BaseConverter
 from .file_converter import Clip, FileConverter, Recordings
 from .flat import FlatConverter
+from .joined import JoinedConverter
 from .msraction3d import MSRAction3DConverter
 from .ntu import NTUConverter
 from .nwucla import NWUCLAConverter
@@ -12,7 +13,7 @@ from .uiprmd import UIPRMDConverter
 from .utdmhad import UTDMHADConverter
 
 __all__ = [
-    'BaseConverter', 'Clip', 'FileConverter', 'FlatConverter', 'MSRAction3DConverter', 'NTUConverter',
-    'NWUCLAConverter', 'PKUMMDConverter', 'Recordings', 'SourceFile', 'SyntheticConverter', 'UIPRMDConverter',
+    'BaseConverter', 'Clip', 'FileConverter', 'FlatConverter', 'JoinedConverter', 'MSRAction3DConverter',
+    'NTUConverter', 'NWUCLAConverter', 'PKUMMDConverter', 'Recordings', 'SourceFile', 'SyntheticConverter', 'UIPRMDConverter',
     'UTDMHADConverter', 'find_files',
 ]

@@ -67,7 +67,7 @@ class FeatureCacheHook(Hook):
             for branch in branches.values():
                 pooled = branch.extract(batch['inputs'], batch['mask'])['backbone']
                 if branch.cached is None:
-                    branch.cached = pooled.new_full((size, pooled.shape[1]), float('nan'))
+                    branch.cached = pooled.new_full((size, *pooled.shape[1:]), float('nan'))
                 branch.cached[batch['index']] = pooled
         method.train(training)
         return len(dataset)

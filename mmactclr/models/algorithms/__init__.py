@@ -5,5 +5,6 @@ from .feature_baseline import FeatureBaseline
 from .moco import MoCo
 from .multi_stream import MultiStream
 from .recognizer import Recognizer
+from .segmentor import Segmentor
 
-__all__ = ['ActCLR', 'BaseAlgorithm', 'FeatureBaseline', 'MoCo', 'MultiStream', 'Recognizer']
+__all__ = ['ActCLR', 'BaseAlgorithm', 'FeatureBaseline', 'MoCo', 'MultiStream', 'Recognizer', 'Segmentor']

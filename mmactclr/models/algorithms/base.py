@@ -17,6 +17,8 @@ Mixes = Mapping[str, Mix]
 NO_MIXES: Mixes = {}
 # feature point of raw class scores, where a model has a classifier
 SCORE = 'score'
+# that of the scores of every frame
+FRAME_SCORE = 'frame_score'
 
 
 class BaseAlgorithm(BaseModel):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mmactclr.errors import ConfigError
 from mmactclr.registry import MODELS
 
-from .base import NO_MIXES, SCORE, BaseAlgorithm, Mixes, Views
+from .base import FRAME_SCORE, NO_MIXES, SCORE, BaseAlgorithm, Mixes, Views
 
 # section 4 of the method; the release weighs motion as the others for one split, which is not followed
 DEFAULT_FUSION = {'joint': 0.6, 'motion': 0.4, 'bone': 0.6}
@@ -90,7 +90,7 @@ class MultiStream(BaseAlgorithm):
                 features[f'{stream}.{point}'] = value
                 points.setdefault(point, {})[stream] = value
         joined = {
-            point: sum(self.fusion[stream] * value for stream, value in values.items()) if point == SCORE
+            point: sum(self.fusion[stream] * value for stream, value in values.items()) if point in (SCORE, FRAME_SCORE)
             else torch.cat([F.normalize(value, dim=1) for value in values.values()], 1)
             for point, values in points.items()}
         return {**joined, **features}

@@ -124,9 +124,13 @@ class Recognizer(BaseAlgorithm):
         Raises:
             ConfigError: If the joints are not those of the model's layout.
         """
+        pooled = self._features(keypoint, mask)
+        return {'backbone': pooled, **({SCORE: self.head(pooled)} if self.head is not None else {})}
+
+    def _features(self, keypoint: Tensor, mask: Tensor) -> Tensor:
+        """:meth:`_pool` of prepared joints, checked and brought to the stream."""
         if keypoint.shape[3] != self.layout.num_joints:
-            raise ConfigError(f'Recognizer: input has {keypoint.shape[3]} joints, the model was built for layout '
+            raise ConfigError(f'{type(self).__name__}: input has {keypoint.shape[3]} joints, the model was built for layout '
                               f'{self.layout.name!r} with {self.layout.num_joints}; remap the data to that layout, or '
                               'use a model of its own')
-        pooled = self._pool(to_stream(keypoint, self.stream, self.layout), mask)
-        return {'backbone': pooled, **({SCORE: self.head(pooled)} if self.head is not None else {})}
+        return self._pool(to_stream(keypoint, self.stream, self.layout), mask)
