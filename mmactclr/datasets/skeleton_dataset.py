@@ -16,6 +16,7 @@ from mmactclr.structures.layouts import Layout, get_layout, list_layouts
 from mmactclr.transforms.adaptation import SkeletonAdapter, fit_adapter
 
 from .archive import SkeletonArchive
+from .label_subset import read_label_subset
 from .prepared import prepared_sequences
 from .splits import PARTS
 
@@ -46,6 +47,8 @@ class SkeletonDataset(Dataset):
             :class:`~mmactclr.transforms.SkeletonAdapter`; the log says what was done.
         up: With ``remap``, the axis of the recordings that points up, such as ``+z``; estimated if None.
         metres_per_unit: With ``remap``, in place of the archive's unit.
+        label_subset: File that names the training sequences to use, as :func:`write_label_subset` writes it; test
+            sequences are all used.
 
     Attributes:
         archive (SkeletonArchive): The source.
@@ -61,18 +64,23 @@ class SkeletonDataset(Dataset):
                  layout: str | Mapping[str, Any] | Layout | None = None, num_frames: int = 50,
                  max_persons: int = 2, preparation: Sequence[Mapping[str, Any]] | None = None,
                  cache: bool = True, min_frames: int = 1, remap: bool = False, up: str | None = None,
-                 metres_per_unit: float | None = None) -> None:
+                 metres_per_unit: float | None = None, label_subset: str | Path | None = None) -> None:
         if max_persons < 1:
             raise ConfigError(f'SkeletonDataset: max_persons is {max_persons}, expected 1 or more')
         self.archive = SkeletonArchive.open(data_root)
         adapter = None
         if remap:
-            adapter = _make_adapter(self.archive, layout, up, metres_per_unit)
+            adapter = make_adapter(self.archive, layout, up, metres_per_unit)
         elif up is not None or metres_per_unit is not None:
             raise ConfigError(f'SkeletonDataset: up={up!r} and metres_per_unit={metres_per_unit!r} are for remap=True')
         else:
             _check_layout(self.archive, layout)
         index, role = _choose(self.archive, split, subset)
+        if label_subset:
+            wanted = (role == QUERY) | np.isin(index, read_label_subset(label_subset, self.archive))
+            if not wanted[role == BANK].any() and (role == BANK).any():
+                raise DataError(f'label subset {label_subset}: none of its sequences trains in split {split!r}')
+            index, role = index[wanted], role[wanted]
         long_enough = self.archive.column('frames')[index] >= min_frames
         self.index, self.role = index[long_enough], role[long_enough]
         too_short = int(len(index) - len(self.index))
@@ -140,7 +148,7 @@ def _check_layout(archive: SkeletonArchive, layout: str | Mapping | Layout | Non
             'data_root, or set remap=True to convert the joints by name')
 
 
-def _make_adapter(archive: SkeletonArchive, layout: str | Mapping | Layout | None, up: str | None,
+def make_adapter(archive: SkeletonArchive, layout: str | Mapping | Layout | None, up: str | None,
                   metres_per_unit: float | None) -> SkeletonAdapter | None:
     """The conversion to ``layout``, None where the archive is as the model wants it."""
     if layout is None:
