@@ -2,6 +2,7 @@
 from . import converters
 from .archive import SkeletonArchive
 from .archive_writer import ArchiveWriter
+from .label_subset import draw_label_subset, read_label_subset, write_label_subset
 from .prepared import PreparedSequences, prepared_sequences
 from .segmentation_dataset import SegmentationDataset
 from .segments import format_segments, frame_labels
@@ -11,8 +12,8 @@ from .synthetic import make_synthetic, single_limb_sequences
 from .verification import ArchiveReport, verify_archive
 
 __all__ = [
-    'ArchiveReport', 'ArchiveWriter', 'PreparedSequences', 'SkeletonArchive', 'SegmentationDataset',
-    'SkeletonDataset',
-    'as_split', 'converters', 'format_segments', 'frame_labels', 'make_synthetic', 'prepared_sequences',
-    'single_limb_sequences', 'skeleton_collate', 'split_counts', 'verify_archive', 'without_copies',
+    'ArchiveReport', 'ArchiveWriter', 'PreparedSequences', 'SegmentationDataset', 'SkeletonArchive',
+    'SkeletonDataset', 'as_split', 'converters', 'draw_label_subset', 'format_segments', 'frame_labels',
+    'make_synthetic', 'prepared_sequences', 'read_label_subset', 'single_limb_sequences', 'skeleton_collate',
+    'split_counts', 'verify_archive', 'without_copies', 'write_label_subset',
 ]

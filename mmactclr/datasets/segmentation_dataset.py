@@ -70,6 +70,7 @@ class SegmentationDataset(Dataset):
                    for start in window_starts(self.archive.frames(int(i)), num_frames, self.hop)]
         self.sequence, self.start, self.role = np.array(windows, dtype=np.int64).T
         self.index = np.arange(len(windows))
+        self.with_inputs = True
         target = self._adapter.target if self._adapter else self.archive.layout
         self.metainfo = dict(
             classes=(*classes, BACKGROUND), layout=target, data_root=str(data_root), names=self.archive.column('name'),
@@ -105,13 +106,16 @@ class SegmentationDataset(Dataset):
             frames = np.arange(start, start + self.num_frames)
             inside = frames < self.archive.frames(sequence)
             labels[row, inside] = self._labels[sequence][frames[inside]]
-            window = self.archive.sequence(sequence)[:self.max_persons, frames.clip(max=frames[inside][-1])]
-            windows.append(self._adapter(window) if self._adapter else window)
+            if self.with_inputs:
+                window = self.archive.sequence(sequence)[:self.max_persons, frames.clip(max=frames[inside][-1])]
+                windows.append(self._adapter(window) if self._adapter else window)
+        columns = dict(index=self.index, sequence=self.sequence, start=self.start, role=self.role)
+        known = {name: torch.from_numpy(column[indices]) for name, column in columns.items()}
+        known['label'] = torch.from_numpy(labels)
+        if not self.with_inputs:
+            return known
         keypoint, mask = prepare(windows, self.metainfo['layout'], self.num_frames, self.max_persons, self._steps)
-        return dict(
-            inputs=keypoint, mask=mask, label=torch.from_numpy(labels), index=torch.from_numpy(self.index[indices]),
-            sequence=torch.from_numpy(self.sequence[indices]), start=torch.from_numpy(self.start[indices]),
-            role=torch.from_numpy(self.role[indices]))
+        return dict(inputs=keypoint, mask=mask, **known)
 
 
 def window_starts(frames: int, window: int, hop: int) -> list[int]:

@@ -16,6 +16,7 @@ from mmactclr.structures.layouts import Layout, get_layout, list_layouts
 from mmactclr.transforms.adaptation import SkeletonAdapter, fit_adapter
 
 from .archive import SkeletonArchive
+from .label_subset import draw_label_subset, read_label_subset
 from .prepared import prepared_sequences
 from .splits import PARTS
 
@@ -46,11 +47,14 @@ class SkeletonDataset(Dataset):
             :class:`~mmactclr.transforms.SkeletonAdapter`; the log says what was done.
         up: With ``remap``, the axis of the recordings that points up, such as ``+z``; estimated if None.
         metres_per_unit: With ``remap``, in place of the archive's unit.
+        label_subset: Training sequences to use: a file of :func:`write_label_subset`, or the arguments of
+            :func:`draw_label_subset`, such as ``dict(fraction=0.01, seed=0)``. Test sequences are all used.
 
     Attributes:
         archive (SkeletonArchive): The source.
         index (np.ndarray): Positions in the archive, (N,) int64.
         labels (np.ndarray): (N,) int64.
+        with_inputs (bool): Whether batches carry joints; a run on features that were extracted before does without.
 
     Raises:
         DataError: The archive is missing or damaged, or no sequence is left.
@@ -61,11 +65,18 @@ class SkeletonDataset(Dataset):
                  layout: str | Mapping[str, Any] | Layout | None = None, num_frames: int = 50,
                  max_persons: int = 2, preparation: Sequence[Mapping[str, Any]] | None = None,
                  cache: bool = True, min_frames: int = 1, remap: bool = False, up: str | None = None,
-                 metres_per_unit: float | None = None) -> None:
+                 metres_per_unit: float | None = None,
+                 label_subset: str | Path | Mapping[str, Any] | None = None) -> None:
         if max_persons < 1:
             raise ConfigError(f'SkeletonDataset: max_persons is {max_persons}, expected 1 or more')
         self.archive, adapter = open_with_layout(data_root, layout, remap, up, metres_per_unit)
         index, role = choose_sequences(self.archive, split, subset)
+        if label_subset:
+            chosen = _labelled(self.archive, split, label_subset)
+            wanted = (role == QUERY) | np.isin(index, chosen)
+            if not wanted[role == BANK].any() and (role == BANK).any():
+                raise DataError(f'label subset {label_subset}: none of its sequences trains in split {split!r}')
+            index, role = index[wanted], role[wanted]
         long_enough = self.archive.column('frames')[index] >= min_frames
         self.index, self.role = index[long_enough], role[long_enough]
         too_short = int(len(index) - len(self.index))
@@ -75,12 +86,14 @@ class SkeletonDataset(Dataset):
         if not len(self.index):
             raise DataError(f'{data_root}, {split} {subset}: all sequences are shorter than '
                             f'min_frames={min_frames}')
+        self.with_inputs = True
         self.labels = self.archive.labels[self.index].astype(np.int64)
         self._check_labels()
         self._prepared = prepared_sequences(
             self.archive, num_frames, max_persons, preparation, cache, adapter)
         self.metainfo = dict(
             classes=self.archive.classes, layout=adapter.target if adapter else self.archive.layout,
+            label_subset=label_subset,
             data_root=str(data_root), names=self.archive.column('name'), split=split, subset=subset,
             checksum=self.archive.checksum,
             excluded=dict(too_short=too_short, at_conversion=sum(
@@ -111,10 +124,23 @@ class SkeletonDataset(Dataset):
         """A batch in one step: the samples at these positions, stacked."""
         indices = np.asarray(indices, dtype=np.int64)
         rows = self.index[indices]
-        return dict(
-            inputs=torch.from_numpy(np.asarray(self._prepared.keypoint[rows])),
-            mask=torch.from_numpy(self._prepared.mask[rows]), index=torch.from_numpy(rows),
-            label=torch.from_numpy(self.labels[indices]), role=torch.from_numpy(self.role[indices]))
+        known = dict(index=torch.from_numpy(rows), label=torch.from_numpy(self.labels[indices]),
+                     role=torch.from_numpy(self.role[indices]))
+        if not self.with_inputs:
+            return known
+        return dict(inputs=torch.from_numpy(np.asarray(self._prepared.keypoint[rows])),
+                    mask=torch.from_numpy(self._prepared.mask[rows]), **known)
+
+
+def _labelled(archive: SkeletonArchive, split: str | None, label_subset: str | Path | Mapping[str, Any]) -> np.ndarray:
+    """Positions of the sequences of a label subset."""
+    if not isinstance(label_subset, Mapping):
+        return read_label_subset(label_subset, archive)
+    unknown = set(label_subset) - {'fraction', 'per_class', 'seed'}
+    if unknown or split is None:
+        raise ConfigError(f'SkeletonDataset: label_subset={dict(label_subset)} with split={split!r}; expected fraction '
+                          'or per_class, and seed, and a split')
+    return draw_label_subset(archive, split, **label_subset)
 
 
 def open_with_layout(data_root: str | Path, layout: str | Mapping[str, Any] | Layout | None, remap: bool,
@@ -127,7 +153,7 @@ def open_with_layout(data_root: str | Path, layout: str | Mapping[str, Any] | La
     """
     archive = SkeletonArchive.open(data_root)
     if remap:
-        return archive, _make_adapter(archive, layout, up, metres_per_unit)
+        return archive, make_adapter(archive, layout, up, metres_per_unit)
     if up is not None or metres_per_unit is not None:
         raise ConfigError(f'SkeletonDataset: up={up!r} and metres_per_unit={metres_per_unit!r} are for remap=True')
     _check_layout(archive, layout)
@@ -150,7 +176,7 @@ def _check_layout(archive: SkeletonArchive, layout: str | Mapping | Layout | Non
             'data_root, or set remap=True to convert the joints by name')
 
 
-def _make_adapter(archive: SkeletonArchive, layout: str | Mapping | Layout | None, up: str | None,
+def make_adapter(archive: SkeletonArchive, layout: str | Mapping | Layout | None, up: str | None,
                   metres_per_unit: float | None) -> SkeletonAdapter | None:
     """The conversion to ``layout``, None where the archive is as the model wants it."""
     if layout is None:

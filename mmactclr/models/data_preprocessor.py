@@ -111,6 +111,9 @@ class ContrastivePreprocessor(BaseDataPreprocessor):
             ConfigError: If the joints of the data do not match the layout, or a view is not defined.
         """
         batch = self.cast_data(dict(data))
+        if 'inputs' not in batch:
+            # features that were extracted before stand for the joints
+            return dict(batch, inputs={}, masks={}, mixes={})
         joints = batch['inputs']
         if joints.ndim != 5 or joints.shape[3] != self.layout.num_joints:
             raise ConfigError(

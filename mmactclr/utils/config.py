@@ -14,7 +14,7 @@ from mmactclr.errors import ConfigError
 
 # stated once at the top of a config, used in many places below it
 SHARED_FIELDS = ('data_root', 'layout', 'split', 'num_frames', 'max_persons', 'num_classes', 'remap', 'up',
-                 'metres_per_unit', 'init_from', 'from_scratch')
+                 'metres_per_unit', 'label_subset', 'init_from', 'from_scratch')
 # value of `layout` that means: whatever joints the archive has
 FROM_ARCHIVE = 'archive'
 # value of `num_classes` that means: the classes of the segments in the archive, and background
@@ -41,8 +41,8 @@ def share_fields(cfg: Config) -> Config:
 
     A config that changes one of them, on its first lines or by ``--cfg-options``, changes it for the
     data, the preparation, the augmentation, the model and the hooks at once. ``layout='archive'`` takes the joints
-    that the archive at ``data_root`` was written with, ``num_classes='archive'`` the number of its classes, ``'segments'`` that of the
-    classes of its segments and one for background.
+    that the archive at ``data_root`` was written with, ``num_classes='archive'`` the number of its classes,
+    ``'segments'`` that of the classes of its segments and one for background.
 
     Raises:
         ConfigError: If layout or classes are to be taken from an archive that cannot be read.

@@ -1,5 +1,5 @@
-# section 5 of the method: a classifier of frames on the frozen encoder, 300 epochs; windows of as many frames as the encoder takes,
-# half of them shared with the next one
+# section 5 of the method: a classifier of frames on the frozen encoder, 300 epochs; windows of as many frames as the
+# encoder takes, half of them shared with the next one
 _base_ = './supervised.py'
 num_classes = 'segments'
 dataset = dict(type='SegmentationDataset', data_root='', layout='ntu25', split='xsub', num_frames=50, max_persons=2,

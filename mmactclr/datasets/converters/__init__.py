@@ -14,6 +14,6 @@ from .utdmhad import UTDMHADConverter
 
 __all__ = [
     'BaseConverter', 'Clip', 'FileConverter', 'FlatConverter', 'JoinedConverter', 'MSRAction3DConverter',
-    'NTUConverter', 'NWUCLAConverter', 'PKUMMDConverter', 'Recordings', 'SourceFile', 'SyntheticConverter', 'UIPRMDConverter',
-    'UTDMHADConverter', 'find_files',
+    'NTUConverter', 'NWUCLAConverter', 'PKUMMDConverter', 'Recordings', 'SourceFile', 'SyntheticConverter',
+    'UIPRMDConverter', 'UTDMHADConverter', 'find_files',
 ]

@@ -39,8 +39,8 @@ class JoinedConverter(BaseConverter):
                 gap: tuple[float, float] = (.5, 2.), seed: int = 0) -> SkeletonArchive:
         """Joins every clip once, in random order.
 
-        In a gap the body holds the last pose of the clip before, then moves to the first pose of the clip behind along a
-        smooth path; gaps are in no segment. Persons who are in only one of the clips are there in that one alone.
+        In a gap the body holds the last pose of the clip before, then moves to the first pose of the clip behind along
+        a smooth path; gaps are in no segment. Persons who are in only one of the clips are there in that one alone.
 
         Raises:
             DataError: The archive has no labels.
@@ -64,9 +64,10 @@ class JoinedConverter(BaseConverter):
             parts = []
             for number, (part, members) in enumerate(self.track(plan, 'joining')):
                 gaps = np.round(rng.uniform(*gap, len(members) + 1) * fps).astype(int)
-                keypoint, segments = join_clips([source.sequence(i) for i in members], source.labels[members], gaps, rng)
-                writer.add(keypoint, name=f'{part}_{number:04d}', segments=format_segments(segments),
-                           **({group: groups[members[0]]} if group in source.columns else {}))
+                clips_of = [source.sequence(i) for i in members]
+                keypoint, segments = join_clips(clips_of, source.labels[members], gaps, rng)
+                columns = {group: groups[members[0]]} if group in source.columns else {}
+                writer.add(keypoint, name=f'{part}_{number:04d}', segments=format_segments(segments), **columns)
                 parts.append(part)
             return writer.finish({split: parts})
 
@@ -96,7 +97,8 @@ def join_clips(sequences: list[np.ndarray], labels: np.ndarray, gaps: np.ndarray
         (M, T, V, C) float32 and (label, first frame, frame after the last) of every clip.
     """
     persons = max(len(clip) for clip in sequences)
-    padded = [np.concatenate([clip, np.zeros((persons - len(clip), *clip.shape[1:]), clip.dtype)]) for clip in sequences]
+    padded = [np.concatenate([clip, np.zeros((persons - len(clip), *clip.shape[1:]), clip.dtype)])
+              for clip in sequences]
     pieces, segments, at = [], [], 0
     for number, clip in enumerate(padded):
         before = padded[number - 1][:, -1] if number else clip[:, 0]

@@ -47,6 +47,7 @@ class FeatureCacheHook(Hook):
             return
         start = time.monotonic()
         count = self._fill(runner, method, branches)
+        runner.train_dataloader.dataset.with_inputs = False
         runner.logger.info(f'features of {count} training sequences in {time.monotonic() - start:.1f} s; the epochs '
                            'work on them')
 
@@ -54,6 +55,7 @@ class FeatureCacheHook(Hook):
         """Forget the caches."""
         for branch in get_method(runner, 'FeatureCacheHook').branches().values():
             branch.cached = None
+        runner.train_dataloader.dataset.with_inputs = True
 
     @torch.no_grad()
     def _fill(self, runner: Runner, method: BaseAlgorithm, branches: dict[str, Recognizer]) -> int:

@@ -130,7 +130,7 @@ class Recognizer(BaseAlgorithm):
     def _features(self, keypoint: Tensor, mask: Tensor) -> Tensor:
         """:meth:`_pool` of prepared joints, checked and brought to the stream."""
         if keypoint.shape[3] != self.layout.num_joints:
-            raise ConfigError(f'{type(self).__name__}: input has {keypoint.shape[3]} joints, the model was built for layout '
-                              f'{self.layout.name!r} with {self.layout.num_joints}; remap the data to that layout, or '
-                              'use a model of its own')
+            raise ConfigError(f'{type(self).__name__}: input has {keypoint.shape[3]} joints, the model was built for '
+                              f'layout {self.layout.name!r} with {self.layout.num_joints}; remap the data to that '
+                              'layout, or use a model of its own')
         return self._pool(to_stream(keypoint, self.stream, self.layout), mask)
