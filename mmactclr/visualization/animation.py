@@ -1,6 +1,7 @@
 """Stages of a sequence side by side as an animated GIF."""
 import math
 import os
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,9 @@ _FASTEST = 50.
 # longer recordings show every second frame, every third, ...
 _MOST_FRAMES = 600
 # inches: panel, its title, title of the sequence with the legend
-_PANEL, _LABEL, _HEAD = 2.2, .4, .55
+_PANEL, _LABEL, _HEAD = 2.2, .5, .55
+# letters of a note that fit above a panel
+_LETTERS = 50
 _COLUMNS = 5
 _DPI = 80
 
@@ -92,7 +95,8 @@ def _panels(sequence: SequenceRows) -> tuple[Figure, list[Bodies]]:
         left = (i % columns) * width / columns
         ax = figure.add_axes((left / width, bottom / height, 1 / columns, _PANEL / height))
         bodies.append(Bodies(ax, clip, clip.limits(np.arange(clip.num_frames))))
-        figure.text((left + .1) / width, (bottom + _PANEL + .2) / height, clip.label, fontsize=8, parse_math=False)
-        figure.text((left + .1) / width, (bottom + _PANEL + .06) / height, '; '.join(clip.notes), fontsize=6,
-                    color='0.35', parse_math=False)
+        notes = textwrap.fill('; '.join(clip.notes), _LETTERS)
+        figure.text((left + .1) / width, (bottom + _PANEL + .28) / height, clip.label, fontsize=8, parse_math=False)
+        figure.text((left + .1) / width, (bottom + _PANEL + .24) / height, notes, fontsize=6, color='0.35', va='top',
+                    parse_math=False)
     return figure, bodies

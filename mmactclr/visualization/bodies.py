@@ -20,6 +20,8 @@ PART_COLOURS = {'trunk': '#4d4d4d', 'right_arm': '#d62728', 'left_arm': '#1f77b4
 # joints say who it is; further persons have the last one
 PERSON_COLOURS = ('black', '#c51bd1', '#8c6d31')
 _PALE, _BORROWED = '0.78', (0, (1, 1))
+# square points: limbs are to be seen between the joints of a hand, too
+_JOINT = 3.
 # how far the limbs of the second and further persons are from white
 _TINT = .55
 
@@ -46,7 +48,7 @@ class Bodies:
         self._colours = [_part_colours(clip.layout, person) for person in range(clip.num_persons)]
         for person in range(clip.num_persons):
             bones, joints = draw_skeleton(ax, clip.placed[person, 0], clip.layout, limits=limits)
-            joints.set(sizes=[5], facecolor=_PALE if clip.motion is not None else _of(PERSON_COLOURS, person),
+            joints.set(sizes=[_JOINT], facecolor=_PALE if clip.motion is not None else _of(PERSON_COLOURS, person),
                        edgecolor='none')
             self.bones.append(bones)
             self.joints.append(joints)
@@ -54,7 +56,7 @@ class Bodies:
                 nothing = np.zeros(clip.layout.num_joints)
                 self.arrows.append(ax.quiver(
                     nothing, nothing, nothing, nothing, color=self._colours[person], angles='xy', scale_units='xy',
-                    scale=1, units='inches', width=.018, headwidth=3.5, headlength=4, zorder=3))
+                    scale=1, units='inches', width=.012, headwidth=3.5, headlength=4, zorder=3))
 
     def show(self, frame: int) -> None:
         """Draw frame ``frame``; who is absent then is not drawn."""
