@@ -13,9 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mmactclr.datasets import verify_archive
-from mmactclr.datasets.converters import BaseConverter
-from mmactclr.errors import ConfigError, MMActCLRError
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -36,6 +34,7 @@ def write_json(findings: dict[str, Any], file: Path) -> None:
     Raises:
         ConfigError: The file cannot be written.
     """
+    from mmactclr.errors import ConfigError
     aside = file.with_name(f'.{file.name}.{os.getpid()}.tmp')
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -52,6 +51,9 @@ def write_json(findings: dict[str, Any], file: Path) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status: 0, or 1 where something is wrong."""
     args = parse_args(argv)
+    from mmactclr.datasets import verify_archive
+    from mmactclr.datasets.converters import BaseConverter
+    from mmactclr.errors import MMActCLRError
     try:
         report = verify_archive(args.dst, args.allow_copies, lambda items: BaseConverter.track(items, 'verifying'))
         if args.copies:
