@@ -58,6 +58,17 @@ BUILTIN = (
         trunk='0 1 2 3', right_arm='8 9 10 11', left_arm='4 5 6 7',
         right_leg='16 17 18 19', left_leg='12 13 14 15', shoulders=(4, 8), hips=(12, 16),
         flips='4-8 5-9 6-10 7-11 12-16 13-17 14-18 15-19'),
+    # Kinect v1 in the joint order of MSR Action3D. The authors publish the edges without names. Which side is which
+    # follows from the recordings: subjects kicked and waved with the right, and toes point towards the camera.
+    _table(
+        'kinect20_msraction3d',
+        'left_shoulder right_shoulder shoulder_center spine left_hip right_hip hip_center '
+        'left_elbow right_elbow left_wrist right_wrist left_hand right_hand '
+        'left_knee right_knee left_ankle right_ankle left_foot right_foot head',
+        up='2 2 2 2 6 6 3  0 1 7 8 9 10  4 5 13 14 15 16 2',
+        trunk='2 3 6 19', right_arm='1 8 10 12', left_arm='0 7 9 11',
+        right_leg='5 14 16 18', left_leg='4 13 15 17', shoulders=(0, 1), hips=(4, 5),
+        flips='0-1 4-5 7-8 9-10 11-12 13-14 15-16 17-18'),
     # Kinect v2 as UI-PRMD writes it: a joint is named after the limb that starts there.
     _table(
         'uiprmd22',

@@ -2,11 +2,17 @@
 from .base import BaseConverter
 from .file_converter import Clip, FileConverter, Recordings
 from .flat import FlatConverter
+from .msraction3d import MSRAction3DConverter
 from .ntu import NTUConverter
+from .nwucla import NWUCLAConverter
+from .pkummd import PKUMMDConverter
 from .source_files import SourceFile, find_files
 from .synthetic import SyntheticConverter
+from .uiprmd import UIPRMDConverter
+from .utdmhad import UTDMHADConverter
 
 __all__ = [
-    'BaseConverter', 'Clip', 'FileConverter', 'FlatConverter', 'NTUConverter', 'Recordings', 'SourceFile',
-    'SyntheticConverter', 'find_files',
+    'BaseConverter', 'Clip', 'FileConverter', 'FlatConverter', 'MSRAction3DConverter', 'NTUConverter',
+    'NWUCLAConverter', 'PKUMMDConverter', 'Recordings', 'SourceFile', 'SyntheticConverter', 'UIPRMDConverter',
+    'UTDMHADConverter', 'find_files',
 ]

@@ -70,7 +70,7 @@ class Recordings:
         layout: Joints of all clips.
         classes: Class names, empty for unlabelled data.
         splits: Makes the splits from the columns of the clips that were kept (``name``, ``label`` and those of the
-            clips, each (N,)).
+            clips, each (N,)). What it puts into that dict, or takes out, is a change of the archive's columns.
         about: ``fps``, ``unit``, ``source``, ``licence`` and ``extra`` of :class:`ArchiveWriter`.
         excluded: Reason -> names of what is left out unread, such as a list of faulty recordings.
     """
