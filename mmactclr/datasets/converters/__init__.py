@@ -1,5 +1,6 @@
 """One module per source format; each registers its converter in ``CONVERTERS``."""
 from .base import BaseConverter
+from .csv_files import CSVConverter
 from .file_converter import Clip, FileConverter, Recordings
 from .flat import FlatConverter
 from .msraction3d import MSRAction3DConverter
@@ -12,7 +13,7 @@ from .uiprmd import UIPRMDConverter
 from .utdmhad import UTDMHADConverter
 
 __all__ = [
-    'BaseConverter', 'Clip', 'FileConverter', 'FlatConverter', 'MSRAction3DConverter', 'NTUConverter',
-    'NWUCLAConverter', 'PKUMMDConverter', 'Recordings', 'SourceFile', 'SyntheticConverter', 'UIPRMDConverter',
-    'UTDMHADConverter', 'find_files',
+    'BaseConverter', 'CSVConverter', 'Clip', 'FileConverter', 'FlatConverter', 'MSRAction3DConverter',
+    'NTUConverter', 'NWUCLAConverter', 'PKUMMDConverter', 'Recordings', 'SourceFile', 'SyntheticConverter',
+    'UIPRMDConverter', 'UTDMHADConverter', 'find_files',
 ]
