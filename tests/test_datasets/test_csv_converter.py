@@ -226,7 +226,8 @@ def test_skeletons_from_a_file(tmp_path):
     assert layout.joints == tuple(joints[:9]) and layout.name == 'mine' and layout.parts['left_leg'] == (5, 6)
     for change, kind, message in (
             (dict(joints=['N', 'elbow']), ConfigError, "has no joint elbow"), (dict(edges=[]), DataError, 'no list'),
-            (dict(edges=edges[1:]), ConfigError, 'no edges lead'), (dict(bones=[]), DataError, 'expected "joints" and "edges"'),
+            (dict(edges=edges[1:]), ConfigError, 'no edges lead'),
+            (dict(bones=[]), DataError, 'expected "joints" and "edges"'),
             (dict(edges=[1]), ConfigError, '--skeleton'), (dict(centre=None), ConfigError, 'centre')):
         file.write_text(json.dumps({key: value for key, value in {**fields, **change}.items() if value is not None}))
         with pytest.raises(kind, match=message):

@@ -7,6 +7,7 @@ from .msraction3d import MSRAction3DConverter
 from .ntu import NTUConverter
 from .nwucla import NWUCLAConverter
 from .pkummd import PKUMMDConverter
+from .pose import PoseConverter
 from .source_files import SourceFile, find_files
 from .synthetic import SyntheticConverter
 from .uiprmd import UIPRMDConverter
@@ -14,6 +15,6 @@ from .utdmhad import UTDMHADConverter
 
 __all__ = [
     'BaseConverter', 'CSVConverter', 'Clip', 'FileConverter', 'FlatConverter', 'MSRAction3DConverter',
-    'NTUConverter', 'NWUCLAConverter', 'PKUMMDConverter', 'Recordings', 'SourceFile', 'SyntheticConverter',
-    'UIPRMDConverter', 'UTDMHADConverter', 'find_files',
+    'NTUConverter', 'NWUCLAConverter', 'PKUMMDConverter', 'PoseConverter', 'Recordings', 'SourceFile',
+    'SyntheticConverter', 'UIPRMDConverter', 'UTDMHADConverter', 'find_files',
 ]
