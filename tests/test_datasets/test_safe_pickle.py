@@ -5,7 +5,6 @@ import copyreg
 import functools
 import os
 import pickle
-import struct
 import tracemalloc
 from pathlib import Path
 
@@ -50,12 +49,9 @@ def assert_equal(ours, theirs):
 def test_reads_what_pickle_reads(read, protocol):
     content = pickle.dumps(PLAIN, protocol=protocol)
     assert_equal(read(content), pickle.loads(content))
-    for old, new in ((b'numpy._core', b'numpy.core'), (b'numpy.core', b'numpy._core')):
-        # text of protocol 4 and 5 stands with its length before it
-        short = content.replace(struct.pack('B', len(old) + 11) + old, struct.pack('B', len(new) + 11) + new).replace(
-            struct.pack('B', len(old) + 8) + old, struct.pack('B', len(new) + 8) + new).replace(b'c' + old, b'c' + new)
-        if protocol < 4:
-            assert_equal(read(short), PLAIN)
+    if protocol < 4:  # later ones note the length of the text
+        for old, new in ((b'numpy._core', b'numpy.core'), (b'numpy.core', b'numpy._core')):
+            assert_equal(read(content.replace(b'c' + old, b'c' + new)), PLAIN)
 
 
 def test_ordered_dict_and_shared_values(read):
@@ -66,9 +62,9 @@ def test_ordered_dict_and_shared_values(read):
 
 def test_python_2(read):
     # protocol 2 of Python 2.7 with numpy 1.16: pickle.dumps((['S001'], [3L], np.arange(2, dtype='<i2')), 2)
-    content = (b'\x80\x02]U\x04S001a]\x8a\x01\x03acnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b'
-               b'\x87R(K\x01K\x02\x85cnumpy\ndtype\nU\x02i2K\x00K\x01\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff'
-               b'\xffK\x00tb\x89U\x04\x00\x00\x01\x00tb\x87.')
+    content = (b'\x80\x02]U\x04S001a]\x8a\x01\x03acnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85'
+               b'U\x01b\x87R(K\x01K\x02\x85cnumpy\ndtype\nU\x02i2K\x00K\x01\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xff'
+               b'J\xff\xff\xff\xffK\x00tb\x89U\x04\x00\x00\x01\x00tb\x87.')
     names, labels, array = read(content)
     assert names == ['S001'] and labels == [3] and array.tolist() == [0, 1] and array.dtype == np.int16
 

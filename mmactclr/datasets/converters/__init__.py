@@ -6,6 +6,7 @@ from .msraction3d import MSRAction3DConverter
 from .ntu import NTUConverter
 from .nwucla import NWUCLAConverter
 from .pkummd import PKUMMDConverter
+from .pyskl import PysklConverter
 from .source_files import SourceFile, find_files
 from .synthetic import SyntheticConverter
 from .uiprmd import UIPRMDConverter
@@ -13,6 +14,6 @@ from .utdmhad import UTDMHADConverter
 
 __all__ = [
     'BaseConverter', 'Clip', 'FileConverter', 'FlatConverter', 'MSRAction3DConverter', 'NTUConverter',
-    'NWUCLAConverter', 'PKUMMDConverter', 'Recordings', 'SourceFile', 'SyntheticConverter', 'UIPRMDConverter',
-    'UTDMHADConverter', 'find_files',
+    'NWUCLAConverter', 'PKUMMDConverter', 'PysklConverter', 'Recordings', 'SourceFile', 'SyntheticConverter',
+    'UIPRMDConverter', 'UTDMHADConverter', 'find_files',
 ]
