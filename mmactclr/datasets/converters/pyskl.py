@@ -14,11 +14,10 @@ from mmengine.logging import print_log
 
 from mmactclr.datasets.archive import SkeletonArchive
 from mmactclr.datasets.archive_writer import ArchiveWriter
-from mmactclr.datasets.ntu_classes import NTU60_CLASSES, NTU120_CLASSES
 from mmactclr.datasets.splits import split_counts
-from mmactclr.errors import ConfigError, DataError
+from mmactclr.errors import DataError
 from mmactclr.registry import CONVERTERS
-from mmactclr.structures.layouts import Layout, get_layout, list_layouts
+from mmactclr.structures.layouts import Layout
 from mmactclr.utils.safe_pickle import read_pickle
 
 from .annotations import (
@@ -30,12 +29,10 @@ from .annotations import (
     splits_of,
 )
 from .base import BaseConverter
+from .conventions import add_layout_and_classes, as_float32, choose_layout, class_names, usual_unit
 
 #: Key beside ``annotations`` under which the exporter keeps what an annotation has no field for.
 ABOUT = 'archive'
-# (joints, coordinates) that tell the layout
-_LAYOUTS = {(25, 3): 'ntu25', (17, 2): 'coco17'}
-_NTU_CLASSES = {len(names): names for names in (NTU60_CLASSES, NTU120_CLASSES)}
 
 
 @CONVERTERS.register_module('pyskl')
@@ -78,45 +75,6 @@ class PysklConverter(BaseConverter):
             return writer.finish(splits)
 
 
-def add_layout_and_classes(parser: argparse.ArgumentParser) -> None:
-    """Options of formats that name neither joints nor classes."""
-    parser.add_argument('--layout', metavar='NAME', help='joints of the data, where their number does not tell: '
-                        f'{", ".join(list_layouts())}')
-    parser.add_argument('--classes', metavar='FILE', help='text file with the name of a class a line, the first for '
-                        'label 0; default: those of NTU RGB+D where layout and number fit, else numbers')
-
-
-def as_float32(keypoint: np.ndarray) -> np.ndarray:
-    """float32; what it cannot hold becomes infinite, which the writer of the archive leaves out by name."""
-    with np.errstate(over='ignore'):
-        return keypoint.astype(np.float32)
-
-
-def class_names(src: Path, labels: Sequence[int], file: str | Path | None, layout: Layout,
-                known: Sequence[str] = ()) -> list[str]:
-    """Names of classes: from ``file``, or known, or those of NTU RGB+D where layout and number fit, or numbers.
-
-    Raises:
-        ConfigError: The file cannot be read or has fewer lines than there are labels.
-    """
-    count = max(labels, default=-1) + 1
-    if file is None:
-        if known or not count:
-            return list(known)
-        if layout.name == 'ntu25' and count in _NTU_CLASSES:
-            return list(_NTU_CLASSES[count])
-        print_log(f'{src.name}: classes are named by their number; pass --classes to name them', logger='current')
-        return [f'class_{k}' for k in range(count)]
-    try:
-        names = [line.strip() for line in Path(file).read_text(encoding='utf-8').splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f'--classes {file} cannot be read ({error}): expected a text file, a name a line') from error
-    if len(names) < count:
-        raise ConfigError(f'--classes {file} has {len(names)} names, the labels of {src} go up to {count - 1}: '
-                          f'expected {count} or more')
-    return names
-
-
 def _content(src: Path, content: Any) -> tuple[list[dict], dict[str, Any], dict[str, Any]]:
     """Annotations, lists of the splits, and what the exporter noted."""
     lists, about = {}, {}
@@ -152,21 +110,12 @@ def _layout(src: Path, keypoint: np.ndarray, asked: str | None, about: Mapping[s
             return Layout.from_dict(about['layout'])
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f'{src}: {ABOUT}.layout is damaged ({error}): pass --layout') from error
-    name = asked or _LAYOUTS.get((joints, axes))
-    if name is None:
-        raise ConfigError(f'{src}: {joints} joints with {axes} coordinates are of no layout in particular: pass '
-                          f'--layout, one of {", ".join(list_layouts())}')
-    layout = get_layout(name)
-    if layout.num_joints != joints:
-        raise ConfigError(f'--layout {name} has {layout.num_joints} joints, keypoint of {src} has {joints}: choose '
-                          'another layout')
-    return layout
+    return choose_layout(src, joints, axes, asked)
 
 
 def _about(src: Path, layout: Layout, axes: int, about: Mapping[str, Any]) -> dict[str, Any]:
     """What the archive says of itself; a field that the exporter did not note, or not so, has its default."""
-    unit = 'pixel' if axes == 2 else 'm' if layout.name == 'ntu25' else 'unknown'
-    found: dict[str, Any] = dict(classes=[], fps=None, unit=unit, source=src.name, licence='')
+    found: dict[str, Any] = dict(classes=[], fps=None, unit=usual_unit(layout, axes), source=src.name, licence='')
     for key, default in found.items():
         value = about.get(key, default)
         wanted = (int, float, type(None)) if key == 'fps' else type(default)
