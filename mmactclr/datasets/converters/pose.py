@@ -41,7 +41,7 @@ def _from_npz(content: bytes, file: object) -> Video:
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             fields = {name: stored[name] for name in ('keypoints', 'scores', 'fps') if name in stored.files}
             names = stored.files
-    except (*DAMAGE, AttributeError, TypeError, MemoryError, NotImplementedError) as error:
+    except DAMAGE as error:
         raise DataError(f'{file} cannot be read as npz without pickles ({type(error).__name__})') from error
     keypoints = fields.get('keypoints')
     if keypoints is None or keypoints.dtype.kind not in 'fiu' or keypoints.ndim not in (3, 4):
