@@ -1,18 +1,20 @@
 """One module per source format; each registers its converter in ``CONVERTERS``."""
 from .base import BaseConverter
+from .crosclr import CrosCLRConverter
 from .file_converter import Clip, FileConverter, Recordings
 from .flat import FlatConverter
 from .msraction3d import MSRAction3DConverter
 from .ntu import NTUConverter
 from .nwucla import NWUCLAConverter
 from .pkummd import PKUMMDConverter
+from .pyskl import PysklConverter
 from .source_files import SourceFile, find_files
 from .synthetic import SyntheticConverter
 from .uiprmd import UIPRMDConverter
 from .utdmhad import UTDMHADConverter
 
 __all__ = [
-    'BaseConverter', 'Clip', 'FileConverter', 'FlatConverter', 'MSRAction3DConverter', 'NTUConverter',
-    'NWUCLAConverter', 'PKUMMDConverter', 'Recordings', 'SourceFile', 'SyntheticConverter', 'UIPRMDConverter',
-    'UTDMHADConverter', 'find_files',
+    'BaseConverter', 'Clip', 'CrosCLRConverter', 'FileConverter', 'FlatConverter', 'MSRAction3DConverter',
+    'NTUConverter', 'NWUCLAConverter', 'PKUMMDConverter', 'PysklConverter', 'Recordings', 'SourceFile',
+    'SyntheticConverter', 'UIPRMDConverter', 'UTDMHADConverter', 'find_files',
 ]

@@ -1,0 +1,158 @@
+"""Reads numpy arrays and plain Python values from a pickle without running anything that the file asks for.
+
+A pickle is a program. This interpreter knows only the instructions that lists, dicts, tuples, sets, text and numbers
+need, and the few functions that numpy's own pickles call have stand-ins here, so nothing of numpy sees what a file says
+before it was checked. Memory stays in proportion to the size of the file.
+"""
+import pickle
+import pickletools
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from mmactclr.errors import DataError
+
+from .pickle_values import CALLS, Call, PickledArray, PickledDtype, Refused, finished, plain_key
+
+_OPCODES = {op.name: ord(op.code) for op in pickletools.opcodes}
+_NAMES = {code: name for name, code in _OPCODES.items()}
+# Left out are those that make objects (INST, OBJ, NEWOBJ, NEWOBJ_EX) or take them from elsewhere (EXT1, EXT2, EXT4,
+# PERSID, BINPERSID, NEXT_BUFFER, READONLY_BUFFER).
+_ALLOWED = (
+    'PROTO FRAME STOP MARK POP POP_MARK DUP GET BINGET LONG_BINGET PUT BINPUT LONG_BINPUT MEMOIZE NONE NEWTRUE '
+    'NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING BINBYTES '
+    'SHORT_BINBYTES BINBYTES8 BYTEARRAY8 UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 EMPTY_LIST LIST APPEND '
+    'APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_DICT DICT SETITEM SETITEMS EMPTY_SET ADDITEMS FROZENSET '
+    'GLOBAL STACK_GLOBAL REDUCE BUILD').split()
+# What a damaged pickle makes an interpreter stumble over: stack or memo too short, text or numbers that are none.
+_STUMBLES = (pickle.UnpicklingError, EOFError, struct.error, ValueError, IndexError, KeyError, TypeError,
+             AttributeError, OverflowError, MemoryError, RecursionError)
+
+
+def read_pickle(path: str | Path) -> Any:
+    """What a pickle holds: numpy arrays, scalars and dtypes, None, numbers, text, bytes, list, tuple, dict, set.
+
+    Protocols 0 to 5, those of Python 2 and both names of numpy's core included. Arrays are read-only. ``OrderedDict``
+    becomes ``dict``.
+
+    Raises:
+        DataError: The file is missing, cut short or no pickle, or asks for anything else, which is named and was not
+            run.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f'{path} does not exist: expected a pickle')
+    try:
+        with path.open('rb') as file:
+            return finished(_Reader(_Bounded(file, path.stat().st_size)).load())
+    except Refused as error:
+        raise DataError(f'{path} holds {error}: only numpy arrays of numbers or text and plain Python values are read '
+                        'from a pickle, and nothing in it was run; write the file anew from those') from error
+    except _STUMBLES as error:
+        reason = ' '.join(str(error).split())[:100]
+        raise DataError(f'{path} is no pickle or is cut short or damaged ({type(error).__name__}: {reason!a}): get the '
+                        'file again') from error
+
+
+class _Bounded:
+    """A file that refuses to be asked for more than it has left, before anything is allocated."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._left = file, size
+
+    def read(self, count: int) -> bytes:
+        if not 0 <= count <= self._left:
+            raise EOFError(f'{count} bytes are announced, {self._left} are left')
+        self._left -= count
+        return self._file.read(count)
+
+    def readline(self) -> bytes:
+        line = self._file.readline()
+        self._left -= len(line)
+        return line
+
+
+class _Instructions(dict):
+    """Instruction code to what carries it out; an unknown one is refused by name."""
+
+    def __missing__(self, code: int) -> Callable:
+        if code in _NAMES:
+            raise Refused(f'the pickle instruction {_NAMES[code]}')
+        raise pickle.UnpicklingError(f'unknown instruction {code}')
+
+
+class _Reader(pickle._Unpickler):
+    """The interpreter in Python, whose C twin allocates before it reads and looks objects up in a cache.
+
+    Everything that would call, look up or change an object is replaced by what checks its operands.
+    """
+
+    def __init__(self, file: _Bounded) -> None:
+        # Python 2 wrote bytes and text alike, numpy's as latin1
+        super().__init__(file, encoding='latin1')
+
+    def find_class(self, module: str, name: str) -> Call:
+        if (module, name) not in CALLS:
+            raise Refused(f'{f"{module}.{name}"[:80]!a}')
+        return CALLS[module, name]
+
+    def load_reduce(self) -> None:
+        arguments, function = self.stack.pop(), self.stack[-1]
+        if type(function) is not Call or type(arguments) is not tuple:
+            raise Refused(f'a call of {type(function).__name__!r}')
+        self.stack[-1] = function(*arguments)
+
+    def load_build(self) -> None:
+        state, value = self.stack.pop(), self.stack[-1]
+        if type(value) not in (PickledArray, PickledDtype):
+            raise Refused(f'a state for {type(value).__name__!r}')
+        value.set_state(state)
+
+    def load_append(self) -> None:
+        value = self.stack.pop()
+        self._target(list).append(value)
+
+    def load_appends(self) -> None:
+        values = self.pop_mark()
+        self._target(list).extend(values)
+
+    def load_dict(self) -> None:
+        values = self.pop_mark()
+        self.append({})
+        self._set_items(values)
+
+    def load_setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._set_items([key, value])
+
+    def load_setitems(self) -> None:
+        self._set_items(self.pop_mark())
+
+    def load_additems(self) -> None:
+        values = self.pop_mark()
+        self._target(set).update(map(plain_key, values))
+
+    def load_frozenset(self) -> None:
+        values = self.pop_mark()
+        self.append(frozenset(map(plain_key, values)))
+
+    def load_bytearray8(self) -> None:
+        size, = struct.unpack('<Q', self.read(8))
+        self.append(bytearray(self.read(size)))
+
+    def _target(self, kind: type) -> Any:
+        target = self.stack[-1]
+        if type(target) is not kind:
+            raise pickle.UnpicklingError(f'items of a {kind.__name__} for a {type(target).__name__}')
+        return target
+
+    def _set_items(self, values: list) -> None:
+        if len(values) % 2:
+            raise pickle.UnpicklingError('a key without a value')
+        self._target(dict).update(zip(map(plain_key, values[::2]), values[1::2], strict=True))
+
+    dispatch = _Instructions({_OPCODES[name]: pickle._Unpickler.dispatch[_OPCODES[name]] for name in _ALLOWED})
+    dispatch.update({_OPCODES[function.__name__.removeprefix('load_').upper()]: function for function in (
+        load_reduce, load_build, load_append, load_appends, load_dict, load_setitem, load_setitems, load_additems,
+        load_frozenset, load_bytearray8)})
