@@ -26,7 +26,8 @@ class BaseExporter(ABC):
         ... class MyExporter(BaseExporter):
         ...     '''My motion files.'''
         ...     def write(self, archive, dst, **options):
-        ...         np.save(dst, np.concatenate([archive.sequence(i).ravel() for i in range(len(archive))]))
+        ...         with dst.open('wb') as file:
+        ...             np.save(file, np.concatenate([archive.sequence(i).ravel() for i in range(len(archive))]))
     """
 
     folder_of: tuple[str, ...] = ()

@@ -1,6 +1,7 @@
 """Flat npz: one file of plain arrays that any numpy reads."""
 import zipfile
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class FlatExporter(BaseExporter):
         """
         arrays = _arrays(archive)
         with zipfile.ZipFile(dst, 'w') as stored:
-            with stored.open('keypoint.npy', 'w', force_zip64=True) as file:
+            with _member(stored, 'keypoint') as file:
                 persons = int(archive.column('persons').max())
                 shape = (int(archive.column('frames').sum()), persons, archive.layout.num_joints, archive.num_axes)
                 np.lib.format.write_array_header_1_0(file, dict(descr='<f4', fortran_order=False, shape=shape))
@@ -37,8 +38,13 @@ class FlatExporter(BaseExporter):
                     keypoint[:, :archive.persons(i)] = archive.sequence(i).swapaxes(0, 1)
                     file.write(keypoint.tobytes())
             for name, array in arrays.items():
-                with stored.open(f'{name}.npy', 'w', force_zip64=True) as file:
+                with _member(stored, name) as file:
                     np.lib.format.write_array(file, array, allow_pickle=False)
+
+
+def _member(stored: zipfile.ZipFile, name: str) -> IO[bytes]:
+    """An array to write, without the time of day, so that the same archive gives the same bytes."""
+    return stored.open(zipfile.ZipInfo(f'{name}.npy'), 'w', force_zip64=True)
 
 
 def _arrays(archive: SkeletonArchive) -> dict[str, np.ndarray]:

@@ -56,7 +56,7 @@ def _annotation(archive: SkeletonArchive, i: int, name: str, columns: dict[str, 
 
 
 class _Pickler(pickle._Pickler):
-    """Names numpy's functions as numpy 1 did, which numpy 2 reads too, and forgets coordinates once they are written."""
+    """Names numpy's functions as numpy 1 did, which numpy 2 reads too; forgets coordinates once they are written."""
 
     def memoize(self, obj: Any) -> None:
         # what is remembered, in case it comes again, stays in memory: bytes of arrays, and the tuples that hold them
