@@ -62,7 +62,8 @@ def _size(archive: SkeletonArchive, column: str, asked: int | None) -> int:
         return int(counts.max())
     if asked < counts.max():
         name = archive.column('name')[counts.argmax()]
-        raise ConfigError(f'--{column} {asked}: sequence {str(name)!r} has {counts.max()} {column}; pass at least as many')
+        raise ConfigError(f'--{column} {asked}: sequence {str(name)!r} has {counts.max()} {column}; pass '
+                          'at least as many')
     return asked
 
 
