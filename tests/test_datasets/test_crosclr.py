@@ -1,6 +1,7 @@
 """Folders of padded arrays become archives; splits that hold the same sequences become one archive."""
 import os
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -140,19 +141,19 @@ def test_other_data_under_the_same_name(folder, tmp_path):
         convert(folder.parent, tmp_path)
 
 
-def test_only_one_sequence_is_in_memory(tmp_path, monkeypatch):
-    """The array is mapped: what is read at a time is one sequence."""
-    write_part(tmp_path / 'xsub', 'train', range(6))
-    asked = []
-    original = np.load
-
-    def load(file, mmap_mode=None, **more):
-        asked.append((Path(file).name, mmap_mode))
-        return original(file, mmap_mode=mmap_mode, **more)
-
-    monkeypatch.setattr(np, 'load', load)
-    convert(tmp_path / 'xsub', tmp_path)
-    assert ('train_data_joint.npy', 'r') in asked and all(mode == 'r' for name, mode in asked if name.endswith('.npy'))
+def test_memory_is_bounded(tmp_path):
+    """Forty sequences are read in the memory of a few."""
+    folder = tmp_path / 'xsub'
+    folder.mkdir()
+    data = np.random.default_rng(0).normal(size=(40, 3, 300, 25, 2)).astype(np.float32)
+    np.save(folder / 'train_data_joint.npy', data)
+    (folder / 'train_label.pkl').write_bytes(pickle.dumps(([f'S{i}' for i in range(40)], [0] * 40)))
+    del data
+    tracemalloc.start()
+    archive = convert(folder, tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(archive) == 40 and peak < (folder / 'train_data_joint.npy').stat().st_size / 3
 
 
 class Payload:
@@ -213,3 +214,22 @@ def test_a_split_cannot_be_named_where_there_are_two(folder, tmp_path):
     write_part(folder.parent / 'xview', 'train', [0])
     with pytest.raises(ConfigError, match='--split mine: .* holds 2 splits'):
         convert(folder.parent, tmp_path, split='mine')
+
+
+@pytest.mark.filterwarnings('ignore:Reading')
+def test_damaged_headers(folder, tmp_path):
+    """Arrays with other headers are read or refused, with the file named."""
+    file, rng, refused = folder / 'val_data_joint.npy', np.random.default_rng(0), 0
+    content = file.read_bytes()
+    tokens = [b'{', b'((((', b'"', b'\n', b'9' * 20, b'-1', b'lambda', b'f4,f4', b'O', b'\x00', b'[', b'\n   x']
+    for i in range(500):
+        data, at = bytearray(content), int(rng.integers(128))
+        token = tokens[i % len(tokens)] if i % 3 else bytes([int(rng.integers(256))])
+        data[at:at + len(token)] = token
+        file.write_bytes(data)
+        try:
+            convert(folder, tmp_path)
+        except (DataError, ConfigError) as error:
+            refused += 1
+            assert 'joint.npy' in str(error) and str(error).isprintable() and len(str(error)) < 500, error
+    assert refused > 100

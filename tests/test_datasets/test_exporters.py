@@ -5,6 +5,7 @@ import pickle
 import pickletools
 import subprocess
 import sys
+import tracemalloc
 from argparse import ArgumentParser
 
 import numpy as np
@@ -199,6 +200,20 @@ def test_what_a_format_cannot_hold_is_an_error(tmp_path):
             writer.add(motion(3, 1, k, 25))
         archive = writer.finish({'x': ['train', 'test']})
     fails('crosclr', archive, 'has no labels')
+
+
+@pytest.mark.parametrize('name', FORMATS)
+def test_memory_is_bounded(name, tmp_path):
+    """Forty sequences are written in the memory of a few."""
+    with ArchiveWriter(tmp_path / 'archive', 'ntu25', classes=['a']) as writer:
+        for i in range(40):
+            writer.add(motion(300, 2, i, 25), label=0)
+        archive = writer.finish({'x': ['train', 'test'] * 20})
+    tracemalloc.start()
+    EXPORTERS.get(name)().export(archive.path, tmp_path / 'x')
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < (archive.path / 'keypoints.npy').stat().st_size / 3
 
 
 @pytest.mark.parametrize('name', FORMATS)

@@ -3,6 +3,7 @@ import argparse
 import os
 import shutil
 from abc import ABC, abstractmethod
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +116,8 @@ def unique_names(archive: SkeletonArchive) -> list[str]:
         DataError: Two sequences share one, in a format that tells them by it.
     """
     names = [str(name) for name in archive.column('name')]
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+    (twice, count), = Counter(names).most_common(1)
+    if count > 1:
         raise DataError(f'{archive.path}: two sequences are called {twice!r}, and this format tells sequences by their '
                         'name: convert the data again with other names')
     return names

@@ -61,9 +61,8 @@ def _size(archive: SkeletonArchive, column: str, asked: int | None) -> int:
     if asked is None:
         return int(counts.max())
     if asked < counts.max():
-        name = archive.column('name')[counts.argmax()]
-        raise ConfigError(f'--{column} {asked}: sequence {str(name)!r} has {counts.max()} {column}; pass '
-                          'at least as many')
+        name = str(archive.column('name')[counts.argmax()])
+        raise ConfigError(f'--{column} {asked}: sequence {name!r} has {counts.max()} {column}; pass at least as many')
     return asked
 
 
