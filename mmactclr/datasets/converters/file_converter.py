@@ -195,6 +195,14 @@ def _fingerprint(converter: str, strict: bool, options: Mapping[str, Any], found
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+# The function of a worker process that reads a file; given once, as it may know of all files.
+_read_in_worker: Callable[[SourceFile], Iterable[Clip]]
+
+
+def _read_batch_in_worker(batch: Sequence[SourceFile]) -> list[list[Clip] | str]:
+    return _read_batch(_read_in_worker, batch)
+
+
 def _read_batch(read: Callable[[SourceFile], Iterable[Clip]], batch: Sequence[SourceFile]) -> list[list[Clip] | str]:
     """Clips of every file, or what is wrong with it."""
     outcomes: list[list[Clip] | str] = []
@@ -210,8 +218,10 @@ def _available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
-def _start_worker(parent: int) -> None:
+def _start_worker(parent: int, read: Callable[[SourceFile], Iterable[Clip]]) -> None:
     """Leaves interrupts to the parent, and ends the worker when the parent was killed: nobody else would."""
+    global _read_in_worker
+    _read_in_worker = read
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
@@ -232,7 +242,7 @@ def _readers(read: Callable[[SourceFile], Iterable[Clip]], batches: Sequence[Seq
         return
     # a fork has everything imported; elsewhere a worker imports for itself
     context = multiprocessing.get_context('fork' if sys.platform == 'linux' else 'spawn')
-    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(os.getpid(),))
+    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(os.getpid(), read))
 
     def results() -> Iterator[list[list[Clip] | str]]:
         waiting: deque = deque()
@@ -240,7 +250,7 @@ def _readers(read: Callable[[SourceFile], Iterable[Clip]], batches: Sequence[Seq
         try:
             while True:
                 while len(waiting) <= 2 * workers and (batch := next(left, None)) is not None:
-                    waiting.append(pool.submit(_read_batch, read, batch))
+                    waiting.append(pool.submit(_read_batch_in_worker, batch))
                 if not waiting:
                     return
                 yield waiting.popleft().result()
