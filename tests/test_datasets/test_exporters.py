@@ -303,3 +303,8 @@ def test_the_tool_as_a_program(repo_root, tmp_path):
     assert 'x.npz: written' in done.stdout
     with np.load(tmp_path / 'x.npz', allow_pickle=False) as stored:
         assert len(stored['offsets']) == 9
+
+
+def test_half_a_shape_of_images_is_a_column(tmp_path):
+    archive = two_persons(tmp_path / 'archive', img_shape_h=1080)
+    assert_same(round_trip('pyskl', archive, tmp_path), archive, LOST['pyskl'])
