@@ -12,6 +12,8 @@ _MOST_AXES, _LONGEST_AXIS = 32, 2 ** 40
 # Booleans, numbers, bytes and text; no objects, records, dates.
 _DTYPE = re.compile(r'[<>|=]?((?:b1|\?)|[iu][1248]|f[248]|[SU][1-9]\d{0,6})')
 _KEYS = (str, bytes, int, float, bool, type(None))
+# Larger whole numbers can be chosen so that all of them hash alike: a dict of many then takes minutes.
+_MOST_KEY = 2 ** 64
 _ATOMS = (*_KEYS, bytearray, set, frozenset)
 
 
@@ -20,13 +22,15 @@ class Refused(Exception):
 
 
 def plain_key(value: Any) -> Any:
-    """The value, if it may be a key or a member of a set: hashing tuples of tuples takes as long as their author wants.
+    """The value, if it may be a key or a member of a set: hashing others takes as long as the author of a file wants.
 
     Raises:
         Refused: It is no text, bytes or number.
     """
     if type(value) not in _KEYS and not isinstance(value, np.generic):
         raise Refused(f'a key or member of a set of type {type(value).__name__!r}')
+    if type(value) is int and abs(value) > _MOST_KEY:
+        raise Refused('a key or member of a set that is a number of more than 64 bits')
     return value
 
 

@@ -6,6 +6,7 @@ before it was checked. Memory stays in proportion to the size of the file.
 """
 import pickle
 import pickletools
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,10 @@ _ALLOWED = (
 # What a damaged pickle makes an interpreter stumble over: stack or memo too short, text or numbers that are none.
 _STUMBLES = (pickle.UnpicklingError, EOFError, struct.error, ValueError, IndexError, KeyError, TypeError,
              AttributeError, OverflowError, MemoryError, RecursionError)
+# Places to remember values at; larger numbers can be chosen so that all of them hash alike.
+_MOST_PLACES = 2 ** 32
+# How Python 2 spells text; the decoder warns of other escapes.
+_ESCAPED = re.compile(rb'(?:[^\\]|\\(?:[\\\'"nrt]|x[0-9a-fA-F]{2}))*')
 
 
 def read_pickle(path: str | Path) -> Any:
@@ -137,9 +142,40 @@ class _Reader(pickle._Unpickler):
         values = self.pop_mark()
         self.append(frozenset(map(plain_key, values)))
 
+    def load_put(self) -> None:
+        place = int(self.readline()[:-1])
+        if not 0 <= place < _MOST_PLACES:
+            raise pickle.UnpicklingError(f'a place of {place.bit_length()} bits to remember a value at')
+        self.memo[place] = self.stack[-1]
+
+    def load_string(self) -> None:
+        line = self.readline().strip()
+        if len(line) < 2 or line[:1] not in b'"\'' or line[-1:] != line[:1] or not _ESCAPED.fullmatch(line[1:-1]):
+            raise pickle.UnpicklingError('a text without quotes or with unknown escapes')
+        self.append(line[1:-1].decode('unicode_escape'))
+
+    def load_unicode(self) -> None:
+        self._append_text(self.readline()[:-1].decode('raw_unicode_escape'))
+
+    def load_binunicode(self) -> None:
+        self._append_text(self._counted('<I').decode())
+
+    def load_short_binunicode(self) -> None:
+        self._append_text(self._counted('B').decode())
+
+    def load_binunicode8(self) -> None:
+        self._append_text(self._counted('<Q').decode())
+
     def load_bytearray8(self) -> None:
-        size, = struct.unpack('<Q', self.read(8))
-        self.append(bytearray(self.read(size)))
+        self.append(bytearray(self._counted('<Q')))
+
+    def _counted(self, form: str) -> bytes:
+        size, = struct.unpack(form, self.read(struct.calcsize(form)))
+        return self.read(size)
+
+    def _append_text(self, text: str) -> None:
+        text.encode()  # half a surrogate pair can be written nowhere
+        self.append(text)
 
     def _target(self, kind: type) -> Any:
         target = self.stack[-1]
@@ -155,4 +191,5 @@ class _Reader(pickle._Unpickler):
     dispatch = _Instructions({_OPCODES[name]: pickle._Unpickler.dispatch[_OPCODES[name]] for name in _ALLOWED})
     dispatch.update({_OPCODES[function.__name__.removeprefix('load_').upper()]: function for function in (
         load_reduce, load_build, load_append, load_appends, load_dict, load_setitem, load_setitems, load_additems,
-        load_frozenset, load_bytearray8)})
+        load_frozenset, load_put, load_string, load_unicode, load_binunicode, load_short_binunicode, load_binunicode8,
+        load_bytearray8)})

@@ -73,6 +73,20 @@ def test_other_names_and_protocols(tmp_path, data, protocol):
     check(convert(tmp_path / 'xsub', tmp_path))
 
 
+def test_as_aimclr_prepares_it(tmp_path):
+    """Labels of shape (N, 1) beside 50 prepared frames; names with a suffix beside raw data, which go first."""
+    for word, which in (('train', range(4)), ('val', [4, 5])):
+        labels = np.array([[SEQUENCES[i][1]] for i in which])
+        write_part(tmp_path / 'frame50', word, which, '{}_position.npy')
+        (tmp_path / 'frame50' / f'{word}_label.pkl').unlink()
+        np.save(tmp_path / 'frame50' / f'{word}_label.npy', labels)
+        named = ([f'{SEQUENCES[i][0]}.skeleton' for i in which], labels[:, 0].tolist())
+        write_part(tmp_path / 'xsub', word, which, '{}_data.npy', labels=named)
+        np.save(tmp_path / 'xsub' / f'{word}_position.npy', np.ones((len(which), 3, 50, 25, 2), np.float32))
+    assert convert(tmp_path / 'frame50', tmp_path).labels.tolist() == [label for _, label, _ in SEQUENCES]
+    check(convert(tmp_path / 'xsub', tmp_path))
+
+
 def test_only_training_data_makes_no_split(tmp_path):
     write_part(tmp_path / 'xsub', 'train', range(6))
     archive = convert(tmp_path / 'xsub', tmp_path)

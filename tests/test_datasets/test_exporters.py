@@ -16,7 +16,7 @@ from mmactclr.datasets import ArchiveWriter, SkeletonArchive, verify_archive
 from mmactclr.datasets.archive_format import REQUIRED_COLUMNS
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.registry import CONVERTERS, EXPORTERS
-from mmactclr.structures import get_layout
+from mmactclr.structures import get_layout, list_layouts
 from mmactclr.structures.layouts import Layout
 
 from .conftest import motion
@@ -119,6 +119,17 @@ def test_unlabelled_flat_and_own_layouts(name, tmp_path):
     assert back.meta['unit'] == {'pyskl': 'pixel', 'flat': 'unknown'}[name]
     assert back.layout.bones == own.bones and back.layout.joints == own.joints
     assert_same(back, archive, LOST[name] | {'about', 'layout'})
+
+
+@pytest.mark.parametrize('layout', list_layouts())
+@pytest.mark.parametrize('name', FORMATS)
+def test_every_layout(name, layout, tmp_path):
+    """In space and in an image; the formats that name joints know the layout again."""
+    for axes in (2, 3):
+        archive = two_persons(tmp_path / f'archive{axes}', layout, axes, 'unknown')
+        (tmp_path / str(axes)).mkdir()
+        options = dict(layout=layout) if name == 'crosclr' else {}
+        assert_same(round_trip(name, archive, tmp_path / str(axes), **options), archive, LOST[name])
 
 
 def test_pyskl_reads_it(tmp_path):
@@ -292,3 +303,8 @@ def test_the_tool_as_a_program(repo_root, tmp_path):
     assert 'x.npz: written' in done.stdout
     with np.load(tmp_path / 'x.npz', allow_pickle=False) as stored:
         assert len(stored['offsets']) == 9
+
+
+def test_half_a_shape_of_images_is_a_column(tmp_path):
+    archive = two_persons(tmp_path / 'archive', img_shape_h=1080)
+    assert_same(round_trip('pyskl', archive, tmp_path), archive, LOST['pyskl'])

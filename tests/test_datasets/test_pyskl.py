@@ -9,6 +9,7 @@ from mmactclr.datasets import verify_archive
 from mmactclr.datasets.ntu_classes import NTU60_CLASSES
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.registry import CONVERTERS
+from mmactclr.structures import get_layout
 from mmactclr.transforms import fit_adapter
 
 from .conftest import motion
@@ -188,3 +189,31 @@ def test_nothing_in_the_file_is_run(tool, tmp_path, capsys):
     assert tool('convert', 'pyskl', tmp_path / 'x.pkl', tmp_path / 'a') == 1
     error = capsys.readouterr().err
     assert '.mkdir' in error and 'x.pkl' in error and error.count('\n') == 1 and not marker.exists()
+
+
+def doubled(value):
+    """A list of 2^45 leaves in 45 lists."""
+    for _ in range(45):
+        value = [value, value]
+    return value
+
+
+LAYOUT = get_layout('ntu25').to_dict()
+
+
+@pytest.mark.parametrize('layout', [
+    {1}, None, 'ntu25', [1, 2], {}, {**LAYOUT, 'name': b'x'}, {**LAYOUT, 'joints': doubled('head')},
+    {**LAYOUT, 'bones': [[0, 1.5]]}, {**LAYOUT, 'bones': [[0, 10 ** 30]]}, {**LAYOUT, 'parts': doubled({})},
+    {**LAYOUT, 'origin': {'a'}}])
+def test_a_damaged_note_of_the_layout(convert, layout):
+    with pytest.raises(DataError, match='archive.layout is damaged') as caught:
+        convert(dict(annotations=annotations()[:1], archive=dict(layout=layout)))
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize('fps', [0, -1, float('inf'), float('nan'), True, '30', [30], np.float32(0)])
+def test_other_damaged_notes_count_as_none(convert, fps):
+    about = dict(fps=fps, unit=3, source=None, licence=[1], classes=['a', doubled('b')])
+    archive = convert(dict(annotations=annotations()[:1], archive=about))
+    assert archive.meta['fps'] is None and archive.meta['unit'] == 'm' and archive.meta['licence'] == ''
+    assert archive.classes == ('class_0',) and verify_archive(archive.path).ok

@@ -23,9 +23,12 @@ from .annotations import annotation_label, shown
 from .base import BaseConverter
 from .conventions import add_layout_and_classes, as_float32, choose_layout, class_names, usual_unit
 
-_DATA = ('{}_data_joint.npy', '{}_position.npy', '{}_data.npy')
+# what was recorded before what was prepared from it
+_DATA = ('{}_data_joint.npy', '{}_data.npy', '{}_position.npy')
 _LABELS = ('{}_label.pkl', '{}_label.npy')
 _PARTS = {'train': 'train', 'val': 'test'}
+# The names are often those of the files that the arrays were made from.
+_SUFFIX = '.skeleton'
 
 
 @dataclass(frozen=True)
@@ -170,14 +173,14 @@ def _read_labels(file: Path) -> tuple[list[str] | None, list[int]]:
         names, labels = (each.tolist() if isinstance(each, np.ndarray) else each for each in content)
         if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) and n.isprintable() for n in names):
             raise DataError(f'{file}: names are {shown(names)}, expected a list of texts')
-    if isinstance(labels, np.ndarray) and labels.ndim == 1:
-        labels = list(labels)
+    if isinstance(labels, np.ndarray) and labels.shape in ((labels.size,), (labels.size, 1)):
+        labels = list(labels.reshape(-1))
     if not isinstance(labels, (list, tuple)):
         raise DataError(f'{file}: labels are {shown(labels)}, expected a list of class numbers')
     if names is not None and len(names) != len(labels):
         raise DataError(f'{file} has {len(names)} names and {len(labels)} labels, expected as many')
     labels = [annotation_label(dict(label=label), f'{file}: sequence {i}') for i, label in enumerate(labels)]
-    return None if names is None else [str(name) for name in names], labels
+    return None if names is None else [str(name).removesuffix(_SUFFIX) for name in names], labels
 
 
 def _layout(parts: list[_Part], asked: str | None) -> Layout:

@@ -33,6 +33,8 @@ from .conventions import add_layout_and_classes, as_float32, choose_layout, clas
 
 #: Key beside ``annotations`` under which the exporter keeps what an annotation has no field for.
 ABOUT = 'archive'
+# of a layout; the largest has some hundreds
+_MOST_VALUES = 10_000
 
 
 @CONVERTERS.register_module('pyskl')
@@ -107,20 +109,42 @@ def _layout(src: Path, keypoint: np.ndarray, asked: str | None, about: Mapping[s
     joints, axes = keypoint.shape[2:]
     if asked is None and 'layout' in about:
         try:
+            if not isinstance(about['layout'], dict):
+                raise TypeError('no dict')
+            _check_tree(about['layout'])
             return Layout.from_dict(about['layout'])
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f'{src}: {ABOUT}.layout is damaged ({error}): pass --layout') from error
     return choose_layout(src, joints, axes, asked)
 
 
+def _check_tree(value: Any) -> None:
+    """Refuses what is not of lists, text and numbers, or has no end: lists in a pickle can contain themselves.
+
+    Raises:
+        TypeError: It is so.
+    """
+    waiting, left = [value], _MOST_VALUES
+    while waiting:
+        item, left = waiting.pop(), left - 1
+        if isinstance(item, (list, tuple, dict)):
+            waiting += [*item, *item.values()] if isinstance(item, dict) else item
+        elif type(item) not in (str, int):
+            raise TypeError(f'a {type(item).__name__} in it')
+        if left < len(waiting):
+            raise TypeError(f'more than {_MOST_VALUES} values')
+
+
 def _about(src: Path, layout: Layout, axes: int, about: Mapping[str, Any]) -> dict[str, Any]:
     """What the archive says of itself; a field that the exporter did not note, or not so, has its default."""
-    found: dict[str, Any] = dict(classes=[], fps=None, unit=usual_unit(layout, axes), source=src.name, licence='')
+    found: dict[str, Any] = dict(classes=[], unit=usual_unit(layout, axes), source=src.name, licence='')
     for key, default in found.items():
         value = about.get(key, default)
-        wanted = (int, float, type(None)) if key == 'fps' else type(default)
-        found[key] = value if isinstance(value, wanted) else default
-    found['classes'] = [str(name) for name in found['classes']]
+        found[key] = value if isinstance(value, type(default)) else default
+    if not all(isinstance(name, str) for name in found['classes']):
+        found['classes'] = []
+    fps = about.get('fps')
+    found['fps'] = fps if type(fps) in (int, float) and 0 < fps < float('inf') else None
     return found
 
 

@@ -46,9 +46,9 @@ def _annotation(archive: SkeletonArchive, i: int, name: str, columns: dict[str, 
     if archive.classes:
         fields['label'] = int(archive.labels[i])
     for shape in ('img_shape', 'original_shape'):
-        sides = [columns.pop(f'{shape}_{axis}', None) for axis in 'hw']
-        if None not in sides:
-            fields[shape] = tuple(side.item() for side in sides)
+        sides = [f'{shape}_{axis}' for axis in 'hw']
+        if all(side in columns for side in sides):
+            fields[shape] = tuple(columns.pop(side).item() for side in sides)
     fields.update({key: str(value) if isinstance(value, np.str_) else value for key, value in columns.items()})
     # a plain array, which is read from the archive when it is written
     fields['keypoint'] = np.asarray(archive.sequence(i))
