@@ -8,7 +8,7 @@ import numpy as np
 from mmactclr.transforms.adaptation import METRES
 
 from .archive import SkeletonArchive
-from .archive_format import KEYPOINTS, REQUIRED_COLUMNS
+from .archive_format import KEYPOINTS
 from .splits import PARTS, split_counts
 from .verification_scan import Content
 
@@ -43,8 +43,7 @@ def describe(archive: SkeletonArchive, content: Content) -> dict[str, Any]:
         conversion=dict(left_out=meta.get('excluded') or {}, mended=meta.get('notes') or {}),
         duplicates=_duplicates(archive, content.digests),
         splits={name: _split(archive.column(f'split_{name}')) for name in archive.split_names},
-        columns={name: _column(archive.column(name)) for name in archive.columns
-                 if name not in REQUIRED_COLUMNS and not name.startswith('split_')},
+        columns={name: _column(archive.column(name)) for name in archive.extra_columns},
         source=meta.get('source') or None, licence=meta.get('licence') or None, checksum=archive.checksum)
 
 

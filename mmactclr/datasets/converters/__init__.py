@@ -4,6 +4,7 @@ from .crosclr import CrosCLRConverter
 from .csv_files import CSVConverter
 from .file_converter import Clip, FileConverter, Recordings
 from .flat import FlatConverter
+from .mocap import BVHConverter, CMUConverter, HDM05Converter
 from .msraction3d import MSRAction3DConverter
 from .ntu import NTUConverter
 from .nwucla import NWUCLAConverter
@@ -16,7 +17,8 @@ from .uiprmd import UIPRMDConverter
 from .utdmhad import UTDMHADConverter
 
 __all__ = [
-    'BaseConverter', 'CSVConverter', 'Clip', 'CrosCLRConverter', 'FileConverter', 'FlatConverter',
-    'MSRAction3DConverter', 'NTUConverter', 'NWUCLAConverter', 'PKUMMDConverter', 'PoseConverter', 'PysklConverter',
-    'Recordings', 'SourceFile', 'SyntheticConverter', 'UIPRMDConverter', 'UTDMHADConverter', 'find_files',
+    'BVHConverter', 'BaseConverter', 'CMUConverter', 'CSVConverter', 'Clip', 'CrosCLRConverter',
+    'FileConverter', 'FlatConverter', 'HDM05Converter', 'MSRAction3DConverter', 'NTUConverter',
+    'NWUCLAConverter', 'PKUMMDConverter', 'PoseConverter', 'PysklConverter', 'Recordings', 'SourceFile',
+    'SyntheticConverter', 'UIPRMDConverter', 'UTDMHADConverter', 'find_files',
 ]

@@ -5,7 +5,6 @@ cut to 50 frames) with ``train_label.pkl`` and ``val_label.pkl``: pickled ``(nam
 """
 import argparse
 import hashlib
-import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +26,6 @@ from .conventions import add_layout_and_classes, as_float32, choose_layout, clas
 # what was recorded before what was prepared from it
 _DATA = ('{}_data_joint.npy', '{}_data.npy', '{}_position.npy')
 _LABELS = ('{}_label.pkl', '{}_label.npy')
-# What numpy's reader of headers stumbles over beside the rest.
-_BAD_HEADER = (AttributeError, TypeError, OverflowError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError)
 _PARTS = {'train': 'train', 'val': 'test'}
 # The names are often those of the files that the arrays were made from.
 _SUFFIX = '.skeleton'
@@ -160,7 +157,7 @@ def _parts(folder: Path, split: str) -> Iterator[_Part]:
 def _array(file: Path) -> np.ndarray:
     try:
         return np.load(file, mmap_mode='r', allow_pickle=False)
-    except (*DAMAGE, *_BAD_HEADER) as error:
+    except DAMAGE as error:
         reason = ' '.join(str(error).split())[:100]
         raise DataError(f'{file} cannot be read as npy without pickles ({type(error).__name__}: {reason!a}): the file '
                         'is cut short, damaged or of another format') from error

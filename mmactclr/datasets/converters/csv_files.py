@@ -15,7 +15,7 @@ from .csv_table import read_motion
 from .file_converter import Clip, FileConverter, Recordings
 from .json_source import load_json
 from .labels import Labels, add_label_arguments, find_labels, split_maker
-from .source_files import SourceFile, find_files
+from .source_files import SourceFile, find_files, first_readable
 
 METRES = {'m': 1., 'cm': .01, 'mm': .001, 'inch': .0254, 'foot': .3048}
 PIXEL = 'pixel'
@@ -90,8 +90,7 @@ class CSVConverter(FileConverter):
         if fps is not None and not fps > 0:
             raise ConfigError(f'--fps {fps}: expected a positive number')
         known = find_labels(src, files, labels)
-        first = known.files[0]
-        joints, keypoint = read_motion(first.read(), first)
+        first, (joints, keypoint) = first_readable(known.files, lambda file: read_motion(file.read(), file))
         found = find_skeleton(joints, str(first), src.stem or 'own', skeleton, layout)
         if unit is None and keypoint.shape[-1] == 2:
             unit = PIXEL

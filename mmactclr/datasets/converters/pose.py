@@ -2,7 +2,7 @@
 import argparse
 import functools
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from .json_source import load_json
 from .labels import Labels, add_label_arguments, find_labels, split_maker
 from .pose_json import Detection, Video, parse_pose
 from .pose_tracks import persons_in
-from .source_files import SourceFile, find_files
+from .source_files import SourceFile, find_files, first_readable
 
 #: Layouts that are told by the number of joints.
 LAYOUTS = {17: 'coco17', 18: 'openpose18', 25: 'openpose25', 33: 'mediapipe33'}
@@ -41,7 +41,7 @@ def _from_npz(content: bytes, file: object) -> Video:
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             fields = {name: stored[name] for name in ('keypoints', 'scores', 'fps') if name in stored.files}
             names = stored.files
-    except (*DAMAGE, AttributeError, TypeError, MemoryError, NotImplementedError) as error:
+    except DAMAGE as error:
         raise DataError(f'{file} cannot be read as npz without pickles ({type(error).__name__})') from error
     keypoints = fields.get('keypoints')
     if keypoints is None or keypoints.dtype.kind not in 'fiu' or keypoints.ndim not in (3, 4):
@@ -126,7 +126,7 @@ class PoseConverter(FileConverter):
         if max_persons < 1 or fps is not None and not fps > 0:
             raise ConfigError(f'--max-persons {max_persons} --fps {fps}: expected one person and a positive number')
         known = find_labels(src, find_files(src, '*.json', '*.npz'), labels)
-        video, points = _first_with_people(known.files)
+        _, (video, points) = first_readable(known.files, _look_for_people)
         joints, axes = points.shape
         if layout is None and joints not in LAYOUTS:
             raise ConfigError(f'{src}: {joints} joints, which layout is that? Pass --layout, one of '
@@ -144,16 +144,9 @@ class PoseConverter(FileConverter):
             dict(fps=fps or video.fps, unit=unit, source=src.name), known.excluded)
 
 
-def _first_with_people(files: Sequence[SourceFile]) -> tuple[Video, np.ndarray]:
-    reason = None
-    for file in files[:100]:
-        try:
-            video = read_video(file.read(), file)
-        except DataError as error:
-            reason = reason or error
-            continue
-        people: Mapping[int, list[Detection]] = video.frames
-        for detections in people.values():
-            if detections:
-                return video, detections[0].points
-    raise reason or DataError(f'{files[0]}: nobody in any frame, in the files behind it neither')
+def _look_for_people(file: SourceFile) -> tuple[Video, np.ndarray]:
+    video = read_video(file.read(), file)
+    for detections in video.frames.values():
+        if detections:
+            return video, detections[0].points
+    raise DataError(f'{file}: nobody in any frame')

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from mmactclr.datasets.archive import SkeletonArchive
-from mmactclr.datasets.archive_format import REQUIRED_COLUMNS
 from mmactclr.errors import DataError
 
 
@@ -102,11 +101,6 @@ class BaseExporter(ABC):
                 return
         if not overwrite:
             raise DataError(f'{dst} exists: pass --overwrite to replace it')
-
-
-def extra_columns(archive: SkeletonArchive) -> list[str]:
-    """Columns beyond those of every archive and the splits."""
-    return [name for name in archive.columns if name not in REQUIRED_COLUMNS and not name.startswith('split_')]
 
 
 def unique_names(archive: SkeletonArchive) -> list[str]:

@@ -11,7 +11,7 @@ from mmactclr.datasets.converters.flat import NOT_COLUMNS
 from mmactclr.errors import DataError
 from mmactclr.registry import EXPORTERS
 
-from .base import BaseExporter, extra_columns, unique_names
+from .base import BaseExporter, unique_names
 
 _UNITS = {'m': 'metres'}
 _CLEAN = '_clean'
@@ -59,7 +59,7 @@ def _arrays(archive: SkeletonArchive) -> dict[str, np.ndarray]:
         arrays.update(label=archive.labels, class_names=np.array(archive.classes))
     if meta.get('fps'):
         arrays['fps'] = np.array(meta['fps'])
-    columns = {key: archive.column(key) for key in extra_columns(archive)}
+    columns = {key: archive.column(key) for key in archive.extra_columns}
     copies = columns.pop('duplicate_of', None)
     for split in archive.split_names:
         # reading makes these from duplicate_of

@@ -10,7 +10,7 @@ from mmactclr.datasets.converters.base import BaseConverter
 from mmactclr.datasets.converters.pyskl import ABOUT
 from mmactclr.registry import EXPORTERS
 
-from .base import BaseExporter, extra_columns, unique_names
+from .base import BaseExporter, unique_names
 
 # The newest that Python 3.7 reads, which pyskl runs on.
 _PROTOCOL = 4
@@ -33,7 +33,7 @@ class PysklExporter(BaseExporter):
         meta = archive.meta
         about = dict(layout=archive.layout.to_dict(), classes=list(archive.classes),
                      **{key: meta.get(key) for key in ('fps', 'unit', 'source', 'licence')})
-        columns = {key: archive.column(key) for key in extra_columns(archive)}
+        columns = {key: archive.column(key) for key in archive.extra_columns}
         positions = BaseConverter.track(range(len(archive)), f'reading {archive.path.name}')
         annotations = [_annotation(archive, i, names[i], {key: column[i] for key, column in columns.items()})
                        for i in positions]
