@@ -15,6 +15,8 @@ _KEYS = (str, bytes, int, float, bool, type(None))
 # Larger whole numbers can be chosen so that all of them hash alike: a dict of many then takes minutes.
 _MOST_KEY = 2 ** 64
 _ATOMS = (*_KEYS, bytearray, set, frozenset)
+# Long ones are views of the file.
+_BYTES = (bytes, bytearray, memoryview)
 
 
 class Refused(Exception):
@@ -101,7 +103,7 @@ class PickledArray:
             wanted *= axis
         if len(data) != wanted * kind.itemsize:
             raise Refused(f'an array of {len(data)} bytes that says it is {kind} {shape}')
-        array = np.ndarray(shape, kind, buffer=bytes(data), order=order)
+        array = np.ndarray(shape, kind, buffer=memoryview(data).toreadonly(), order=order)
         if kind.kind == 'U' and (np.frombuffer(data, kind.str[0] + 'u4') > sys.maxunicode).any():
             raise Refused('an array of text with characters that do not exist')
         self._array = array
@@ -117,10 +119,10 @@ class PickledArray:
         return self._array
 
 
-def _as_bytes(data: Any) -> bytes:
+def _as_bytes(data: Any) -> Any:
     if type(data) is str:  # as Python 2 wrote them
         data = data.encode('latin1')
-    if type(data) not in (bytes, bytearray):
+    if type(data) not in _BYTES:
         raise Refused(f'an array whose content is a {type(data).__name__}')
     return data
 
@@ -157,7 +159,7 @@ def _bytes(kind: type) -> Callable:
         if type(data) is str:
             data = _encode(data, *encoding)
         # never a number, which would be a count of zeros
-        if type(data) not in (bytes, bytearray):
+        if type(data) not in _BYTES:
             raise Refused(f'a call of {kind.__name__} with other than bytes')
         return kind(data)
 
@@ -220,6 +222,8 @@ def _finished(value: Any, done: dict[int, tuple[Any, Any]], depth: int) -> Any:
     kind = type(value)
     if kind in _ATOMS or isinstance(value, np.generic):
         return value
+    if kind is memoryview:
+        return bytes(value)
     if kind in (PickledArray, PickledDtype):
         return value.finish()
     if kind not in (list, tuple, dict):

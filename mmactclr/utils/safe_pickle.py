@@ -2,15 +2,16 @@
 
 A pickle is a program. This interpreter knows only the instructions that lists, dicts, tuples, sets, text and numbers
 need, and the few functions that numpy's own pickles call have stand-ins here, so nothing of numpy sees what a file says
-before it was checked. Memory stays in proportion to the size of the file.
+before it was checked. Arrays are views of the file, which stays mapped: one that is larger than the memory can be read.
 """
+import mmap
 import pickle
 import pickletools
 import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from mmactclr.errors import DataError
 
@@ -31,6 +32,8 @@ _STUMBLES = (pickle.UnpicklingError, EOFError, struct.error, ValueError, IndexEr
              AttributeError, OverflowError, MemoryError, RecursionError)
 # Places to remember values at; larger numbers can be chosen so that all of them hash alike.
 _MOST_PLACES = 2 ** 32
+# Bytes that are worth a view instead of a copy.
+_LONG = 256
 # How Python 2 spells text; the decoder warns of other escapes.
 _ESCAPED = re.compile(rb'(?:[^\\]|\\(?:[\\\'"nrt]|x[0-9a-fA-F]{2}))*')
 
@@ -39,7 +42,7 @@ def read_pickle(path: str | Path) -> Any:
     """What a pickle holds: numpy arrays, scalars and dtypes, None, numbers, text, bytes, list, tuple, dict, set.
 
     Protocols 0 to 5, those of Python 2 and both names of numpy's core included. Arrays are read-only. ``OrderedDict``
-    becomes ``dict``.
+    becomes ``dict``, a long ``bytearray`` becomes ``bytes``.
 
     Raises:
         DataError: The file is missing, cut short or no pickle, or asks for anything else, which is named and was not
@@ -50,7 +53,8 @@ def read_pickle(path: str | Path) -> Any:
         raise DataError(f'{path} does not exist: expected a pickle')
     try:
         with path.open('rb') as file:
-            return finished(_Reader(_Bounded(file, path.stat().st_size)).load())
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return finished(_Reader(_Mapped(content)).load())
     except Refused as error:
         raise DataError(f'{path} holds {error}: only numpy arrays of numbers or text and plain Python values are read '
                         'from a pickle, and nothing in it was run; write the file anew from those') from error
@@ -60,22 +64,30 @@ def read_pickle(path: str | Path) -> Any:
                         'file again') from error
 
 
-class _Bounded:
-    """A file that refuses to be asked for more than it has left, before anything is allocated."""
+class _Mapped:
+    """A file in memory that is read as it is needed, and refuses to be asked for more than it has left."""
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        self._file, self._left = file, size
+    def __init__(self, content: mmap.mmap) -> None:
+        self._content, self._at = content, 0
+
+    def check(self, count: int) -> None:
+        left = len(self._content) - self._at
+        if not 0 <= count <= left:
+            raise EOFError(f'{count} bytes are announced, {left} are left')
+
+    def view(self, count: int) -> memoryview:
+        self.check(count)
+        start, self._at = self._at, self._at + count
+        return memoryview(self._content)[start:self._at]
 
     def read(self, count: int) -> bytes:
-        if not 0 <= count <= self._left:
-            raise EOFError(f'{count} bytes are announced, {self._left} are left')
-        self._left -= count
-        return self._file.read(count)
+        return bytes(self.view(count))
 
     def readline(self) -> bytes:
-        line = self._file.readline()
-        self._left -= len(line)
-        return line
+        end = self._content.find(b'\n', self._at)
+        if end < 0:
+            raise EOFError('the last line has no end')
+        return self.read(end + 1 - self._at)
 
 
 class _Instructions(dict):
@@ -93,7 +105,8 @@ class _Reader(pickle._Unpickler):
     Everything that would call, look up or change an object is replaced by what checks its operands.
     """
 
-    def __init__(self, file: _Bounded) -> None:
+    def __init__(self, file: _Mapped) -> None:
+        self._source = file
         # Python 2 wrote bytes and text alike, numpy's as latin1
         super().__init__(file, encoding='latin1')
 
@@ -166,8 +179,23 @@ class _Reader(pickle._Unpickler):
     def load_binunicode8(self) -> None:
         self._append_text(self._counted('<Q').decode())
 
+    def load_frame(self) -> None:
+        # a frame is for those who read from a socket
+        self._source.check(struct.unpack('<Q', self.read(8))[0])
+
+    def load_binbytes(self) -> None:
+        self._append_bytes('<I', bytes)
+
+    def load_binbytes8(self) -> None:
+        self._append_bytes('<Q', bytes)
+
     def load_bytearray8(self) -> None:
-        self.append(bytearray(self._counted('<Q')))
+        self._append_bytes('<Q', bytearray)
+
+    def _append_bytes(self, form: str, kind: type) -> None:
+        size, = struct.unpack(form, self.read(struct.calcsize(form)))
+        data = self._source.view(size)
+        self.append(data if size >= _LONG else kind(data))
 
     def _counted(self, form: str) -> bytes:
         size, = struct.unpack(form, self.read(struct.calcsize(form)))
@@ -192,4 +220,4 @@ class _Reader(pickle._Unpickler):
     dispatch.update({_OPCODES[function.__name__.removeprefix('load_').upper()]: function for function in (
         load_reduce, load_build, load_append, load_appends, load_dict, load_setitem, load_setitems, load_additems,
         load_frozenset, load_put, load_string, load_unicode, load_binunicode, load_short_binunicode, load_binunicode8,
-        load_bytearray8)})
+        load_frame, load_binbytes, load_binbytes8, load_bytearray8)})

@@ -21,7 +21,7 @@ from mmactclr.utils.safe_pickle import read_pickle
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 # what happens when a file is read; everything else is the file's doing
-HARMLESS = {'open', 'os.stat', 'builtins.id'}
+HARMLESS = {'open', 'os.stat', 'mmap.__new__', 'builtins.id'}
 AUDIT: dict = {'events': None}
 
 

@@ -60,6 +60,26 @@ def test_ordered_dict_and_shared_values(read):
     assert found[0] == {'a': 1} and found[1] is found[2][0] is found[2][1][0] is found[3]['k']
 
 
+@pytest.mark.parametrize('protocol', (3, 4, 5))
+def test_arrays_are_views_of_the_file(tmp_path, protocol):
+    """Small ones too, which protocol 4 puts into frames; they outlive everything else."""
+    arrays = [np.full((80, 25, 3), i, np.float32) for i in range(300)]
+    (tmp_path / 'x.pkl').write_bytes(pickle.dumps(arrays, protocol))
+    tracemalloc.start()
+    found = read_pickle(tmp_path / 'x.pkl')
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < sum(array.nbytes for array in arrays) / 10
+    assert all(not ours.flags.writeable and np.array_equal(ours, theirs)
+               for ours, theirs in zip(found, arrays, strict=True))
+
+
+@pytest.mark.parametrize('protocol', range(6))
+def test_long_bytes(read, protocol):
+    values = [bytes(1000), bytearray(1000), np.bytes_(b'x' * 1000), np.array(['x' * 1000]), np.str_('y' * 1000)]
+    assert read(pickle.dumps(values, protocol=protocol)) == values
+
+
 def test_python_2(read):
     # protocol 2 of Python 2.7 with numpy 1.16: pickle.dumps((['S001'], [3L], np.arange(2, dtype='<i2')), 2)
     content = (b'\x80\x02]U\x04S001a]\x8a\x01\x03acnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85'
