@@ -1,6 +1,5 @@
 """Converters of many independent files: read in parallel, in bounded memory, resumable."""
 import argparse
-import functools
 import hashlib
 import json
 import logging
@@ -25,7 +24,7 @@ from mmengine.logging import print_log
 
 from mmactclr.datasets.archive import SkeletonArchive
 from mmactclr.datasets.archive_writer import ArchiveWriter, Splits
-from mmactclr.datasets.splits import split_counts
+from mmactclr.datasets.splits import usable_splits
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.structures.layouts import Layout
 from mmactclr.version import __version__
@@ -147,7 +146,7 @@ class FileConverter(BaseConverter):
                     for name in names:
                         writer.exclude(name, reason)
             self._write(writer, found, workers)
-            return writer.finish(found.splits and functools.partial(_usable_splits, found.splits))
+            return writer.finish(found.splits and (lambda columns: usable_splits(found.splits(columns))))
 
     def _write(self, writer: ArchiveWriter, found: Recordings, workers: int | None) -> None:
         names, damaged = set(writer.names), 0
@@ -172,19 +171,6 @@ class FileConverter(BaseConverter):
                         writer.add(clip.keypoint, label=clip.label, name=clip.name, notes=clip.notes, **clip.columns)
                 start += len(batch)
                 writer.checkpoint(start)
-
-
-def _usable_splits(make: Callable[[dict[str, np.ndarray]], Splits], columns: dict[str, np.ndarray]) -> Splits:
-    """Splits that have something to train on and something to test on."""
-    splits = {}
-    for name, split in make(columns).items():
-        counts = split_counts(np.asarray(split))
-        if all(counts.values()):
-            splits[name] = split
-        else:
-            print_log(f'no split {name!r}: it would have {counts["train"]} train and {counts["test"]} test sequences',
-                      logger='current')
-    return splits
 
 
 def _fingerprint(converter: str, strict: bool, options: Mapping[str, Any], found: Recordings) -> str:
