@@ -48,6 +48,7 @@ DATA_SAMPLERS = _child(MMENGINE_DATA_SAMPLERS)
 TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmactclr.transforms')
 FUNCTIONS = _child(MMENGINE_FUNCTIONS, 'mmactclr.datasets')
 CONVERTERS = Registry('converter', scope=SCOPE, locations=['mmactclr.datasets.converters'])
+EXPORTERS = Registry('exporter', scope=SCOPE, locations=['mmactclr.datasets.exporters'])
 
 MODELS = _child(MMENGINE_MODELS, 'mmactclr.models')
 MODEL_WRAPPERS = _child(MMENGINE_MODEL_WRAPPERS, 'mmactclr.engine')

@@ -121,6 +121,11 @@ class SkeletonArchive:
         """Names of all columns of the index."""
         return tuple(self._index)
 
+    @property
+    def extra_columns(self) -> list[str]:
+        """Columns beyond those of every archive and the splits."""
+        return [name for name in self._index if name not in REQUIRED_COLUMNS and not name.startswith('split_')]
+
     def column(self, name: str) -> np.ndarray:
         """One value per sequence, (N,).
 

@@ -1,6 +1,7 @@
 """Names, header and metadata of the files in a skeleton archive."""
 import hashlib
 import json
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -15,7 +16,8 @@ KEYPOINTS, INDEX, META = 'keypoints.npy', 'index.npz', 'meta.json'
 PREPARED = 'prepared'
 REQUIRED_COLUMNS = ('offset', 'frames', 'persons', 'label', 'name')
 # What numpy raises, by the place where a damaged file gives out.
-DAMAGE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
+DAMAGE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, AttributeError, TypeError,
+          OverflowError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError, NotImplementedError)
 
 
 def read_meta(path: Path) -> dict[str, Any]:

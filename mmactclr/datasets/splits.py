@@ -1,7 +1,8 @@
 """Splits are one word per sequence: ``train``, ``test`` or nothing (the sequence is in neither)."""
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from mmengine.logging import print_log
 
 from mmactclr.errors import DataError
 
@@ -37,6 +38,19 @@ def as_split(values: Sequence[str] | np.ndarray, num_sequences: int, name: str) 
 def split_counts(split: np.ndarray) -> dict[str, int]:
     """Number of sequences in each part of a split, ``{'train': n, 'test': n}``."""
     return {part: int((split == part).sum()) for part in PARTS}
+
+
+def usable_splits(splits: Mapping[str, Sequence[str] | np.ndarray]) -> dict[str, np.ndarray]:
+    """Splits that have something to train on and something to test on; the log says which have not."""
+    usable = {}
+    for name, words in splits.items():
+        counts = split_counts(np.asarray(words))
+        if all(counts.values()):
+            usable[name] = np.asarray(words)
+        else:
+            print_log(f'no split {name!r}: it would have {counts["train"]} train and {counts["test"]} test sequences',
+                      logger='current')
+    return usable
 
 
 def as_copies(duplicate_of: np.ndarray, num_sequences: int) -> np.ndarray:

@@ -49,15 +49,17 @@ def test_strict(tool, flat_file, tmp_path, capsys):
     assert 'left out 1 at conversion (label outside 0 to 2): take4' in capsys.readouterr().out
 
 
-def test_verify_fails_on_damage_and_warns_of_copies(tool, flat_file, tmp_path, capsys):
+def test_verify_fails_on_damage_and_copies(tool, flat_file, tmp_path, capsys):
     rows = flat_fields()['keypoint']
     rows[12:13] = rows[7:8]
     source = flat_file(keypoint=rows, offsets=np.array([0, 7, 8, 12, 13, 40, 64]),
                        split_xsub=np.array(['train', 'train', 'train', 'test', 'test', 'train']))
     assert tool('convert', 'flat', source, tmp_path / 'a') == 0
-    assert tool('verify', tmp_path / 'a', '--copies') == 0
+    assert tool('verify', tmp_path / 'a') == 1
+    assert 'PROBLEM: split' in capsys.readouterr().out
+    assert tool('verify', tmp_path / 'a', '--copies', '--allow-copies') == 0
     out = capsys.readouterr().out
-    assert 'WARNING' in out and 'xsub\ttake3\ttake1\n' in out
+    assert 'WARNING: split' in out and 'xsub\ttake3\ttake1\n' in out
     edit_rows(tmp_path / 'a', 0, 1, honest=False)
     assert tool('verify', tmp_path / 'a') == 1
     assert 'PROBLEM' in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """The flat npz converter, on small files and on the real ones where they are."""
 import argparse
 import inspect
+import io
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from mmactclr.registry import CONVERTERS
 from mmactclr.structures.layouts import get_layout
 
 from .conftest import LAYOUT, LENGTHS, flat_fields, motion
+from .fuzzing import mutations
 
 # name: (options, sequences, classes, layout, {split: (train, test)}), from the data's description
 REAL = {
@@ -233,3 +235,20 @@ def test_an_archive_opens_with_its_own_layout_unregistered(flat_file, tmp_path):
     with pytest.raises(ConfigError):
         get_layout('flat')
     assert SkeletonArchive.open(path).layout.parents[7] == 5
+
+
+def test_damaged_files_are_refused_whatever_numpy_makes_of_them(tmp_path):
+    """Bytes of a flat npz changed at random, array headers (which numpy parses as Python) among them."""
+    whole = io.BytesIO()
+    np.savez(whole, **flat_fields())
+    refused = 0
+    for i, data in enumerate(mutations(whole.getvalue(), 600)):
+        file = tmp_path / 'a.npz'
+        file.write_bytes(data)
+        try:
+            FlatConverter().convert(file, tmp_path / 'a', overwrite=i > 0)
+        except (DataError, ConfigError) as error:
+            refused += 1
+            assert 'a.npz' in str(error) or 'none of' in str(error) or "sequence '" in str(error), error
+        assert {path.name for path in tmp_path.iterdir()} <= {'a.npz', 'a'}
+    assert refused > 200

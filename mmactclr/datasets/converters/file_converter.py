@@ -1,6 +1,5 @@
 """Converters of many independent files: read in parallel, in bounded memory, resumable."""
 import argparse
-import functools
 import hashlib
 import json
 import logging
@@ -25,7 +24,7 @@ from mmengine.logging import print_log
 
 from mmactclr.datasets.archive import SkeletonArchive
 from mmactclr.datasets.archive_writer import ArchiveWriter, Splits
-from mmactclr.datasets.splits import split_counts
+from mmactclr.datasets.splits import usable_splits
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.structures.layouts import Layout
 from mmactclr.version import __version__
@@ -147,7 +146,7 @@ class FileConverter(BaseConverter):
                     for name in names:
                         writer.exclude(name, reason)
             self._write(writer, found, workers)
-            return writer.finish(found.splits and functools.partial(_usable_splits, found.splits))
+            return writer.finish(found.splits and (lambda columns: usable_splits(found.splits(columns))))
 
     def _write(self, writer: ArchiveWriter, found: Recordings, workers: int | None) -> None:
         names, damaged = set(writer.names), 0
@@ -174,25 +173,20 @@ class FileConverter(BaseConverter):
                 writer.checkpoint(start)
 
 
-def _usable_splits(make: Callable[[dict[str, np.ndarray]], Splits], columns: dict[str, np.ndarray]) -> Splits:
-    """Splits that have something to train on and something to test on."""
-    splits = {}
-    for name, split in make(columns).items():
-        counts = split_counts(np.asarray(split))
-        if all(counts.values()):
-            splits[name] = split
-        else:
-            print_log(f'no split {name!r}: it would have {counts["train"]} train and {counts["test"]} test sequences',
-                      logger='current')
-    return splits
-
-
 def _fingerprint(converter: str, strict: bool, options: Mapping[str, Any], found: Recordings) -> str:
     """Text that differs when another archive would come out."""
     files = [(str(file), file.size, file.stamp) for file in found.files]
     parts = [converter, __version__, strict, sorted(options.items()), files, list(found.classes)]
     text = json.dumps(parts, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+# The function of a worker process that reads a file; given once, as it may know of all files.
+_read_in_worker: Callable[[SourceFile], Iterable[Clip]]
+
+
+def _read_batch_in_worker(batch: Sequence[SourceFile]) -> list[list[Clip] | str]:
+    return _read_batch(_read_in_worker, batch)
 
 
 def _read_batch(read: Callable[[SourceFile], Iterable[Clip]], batch: Sequence[SourceFile]) -> list[list[Clip] | str]:
@@ -210,8 +204,10 @@ def _available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
-def _start_worker(parent: int) -> None:
+def _start_worker(parent: int, read: Callable[[SourceFile], Iterable[Clip]]) -> None:
     """Leaves interrupts to the parent, and ends the worker when the parent was killed: nobody else would."""
+    global _read_in_worker
+    _read_in_worker = read
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
@@ -232,7 +228,7 @@ def _readers(read: Callable[[SourceFile], Iterable[Clip]], batches: Sequence[Seq
         return
     # a fork has everything imported; elsewhere a worker imports for itself
     context = multiprocessing.get_context('fork' if sys.platform == 'linux' else 'spawn')
-    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(os.getpid(),))
+    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(os.getpid(), read))
 
     def results() -> Iterator[list[list[Clip] | str]]:
         waiting: deque = deque()
@@ -240,7 +236,7 @@ def _readers(read: Callable[[SourceFile], Iterable[Clip]], batches: Sequence[Seq
         try:
             while True:
                 while len(waiting) <= 2 * workers and (batch := next(left, None)) is not None:
-                    waiting.append(pool.submit(_read_batch, read, batch))
+                    waiting.append(pool.submit(_read_batch_in_worker, batch))
                 if not waiting:
                     return
                 yield waiting.popleft().result()

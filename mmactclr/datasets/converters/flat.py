@@ -115,7 +115,7 @@ def read_npz(src: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(src, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
-    except (*DAMAGE, AttributeError, TypeError) as error:
+    except DAMAGE as error:
         raise DataError(
             f'{src} cannot be read as npz without pickles ({type(error).__name__}: {error}): the '
             'file is cut short, damaged or of another format') from error

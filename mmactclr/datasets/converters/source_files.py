@@ -4,14 +4,19 @@ import functools
 import re
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from mmactclr.errors import DataError
 
 # Far above any recording; a file beyond it is not one, and must not fill the memory.
 MAX_BYTES = 1 << 30
+# Files that are tried for one that is whole.
+_TRIED = 100
+
+Found = TypeVar('Found')
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,21 @@ def find_files(src: str | Path, *patterns: str) -> list[SourceFile]:
     if not found:
         raise DataError(f'{src} holds no file {" or ".join(patterns)}, neither in folders nor in zips')
     return sorted(found, key=lambda file: (natural_key(file.name), str(file)))
+
+
+def first_readable(files: Sequence[SourceFile], read: Callable[[SourceFile], Found]) -> tuple[SourceFile, Found]:
+    """The first file that can be read, and what was found in it; the files say what the others look like.
+
+    Raises:
+        DataError: None of the first hundred can be read; the message is that of the first.
+    """
+    reason = None
+    for file in files[:_TRIED]:
+        try:
+            return file, read(file)
+        except DataError as error:
+            reason = reason or error
+    raise reason or DataError('there is no file to read')
 
 
 def _members(path: Path, patterns: Sequence[str]) -> list[SourceFile]:

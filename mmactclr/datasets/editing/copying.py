@@ -4,18 +4,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from mmengine.logging import print_log
 
 from mmactclr.datasets.archive import SkeletonArchive
-from mmactclr.datasets.archive_format import REQUIRED_COLUMNS
 from mmactclr.datasets.archive_writer import ArchiveWriter
 from mmactclr.datasets.converters.base import BaseConverter
-from mmactclr.datasets.splits import split_counts
-
-
-def extra_columns(archive: SkeletonArchive) -> list[str]:
-    """Columns beyond those of every archive and the splits."""
-    return [name for name in archive.columns if name not in REQUIRED_COLUMNS and not name.startswith('split_')]
+from mmactclr.datasets.splits import usable_splits
 
 
 def about(archive: SkeletonArchive, **extra: Any) -> dict[str, Any]:
@@ -37,7 +30,7 @@ def copy_sequences(archive: SkeletonArchive, writer: ArchiveWriter, positions: I
         change: Makes the arguments of :meth:`ArchiveWriter.add` from the position and those of the old sequence.
         joints: Makes the new coordinates (M, T, V, C) from the old ones.
     """
-    names = extra_columns(archive)
+    names = archive.extra_columns
     columns = {name: archive.column(name) for name in ('label', 'name', *names)}
     notes = defaultdict(list)
     for note, sequences in archive.meta.get('notes', {}).items():
@@ -52,13 +45,4 @@ def copy_sequences(archive: SkeletonArchive, writer: ArchiveWriter, positions: I
 
 def kept_splits(archive: SkeletonArchive, positions: np.ndarray) -> dict[str, np.ndarray]:
     """Splits of the chosen sequences; one of which a part would be empty is left out, which the log says."""
-    splits = {}
-    for name in archive.split_names:
-        split = archive.column(f'split_{name}')[positions]
-        counts = split_counts(split)
-        if all(counts.values()):
-            splits[name] = split
-        else:
-            print_log(f'no split {name!r}: it would have {counts["train"]} train and {counts["test"]} test sequences',
-                      logger='current')
-    return splits
+    return usable_splits({name: archive.column(f'split_{name}')[positions] for name in archive.split_names})

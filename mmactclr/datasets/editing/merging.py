@@ -11,7 +11,7 @@ from mmactclr.datasets.archive import SkeletonArchive
 from mmactclr.datasets.archive_writer import ArchiveWriter
 from mmactclr.errors import ConfigError
 
-from .copying import copy_sequences, extra_columns
+from .copying import copy_sequences
 
 _ORIGIN, _CLASS, _COPY, _RATE = 'source_archive', 'class', 'duplicate_of', 'fps'
 
@@ -108,7 +108,7 @@ def _missing_values(archives: Sequence[SkeletonArchive]) -> dict[str, Any]:
     """What stands for a column that an archive lacks; columns of text and of numbers are not mixed."""
     values: dict[str, Any] = {}
     for archive in archives:
-        for name in extra_columns(archive):
+        for name in archive.extra_columns:
             value = '' if archive.column(name).dtype.kind == 'U' else -1
             if values.setdefault(name, value) != value:
                 raise ConfigError(f'column {name!r} holds text in one archive and numbers in another ({archive.path}): '

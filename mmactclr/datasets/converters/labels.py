@@ -1,0 +1,210 @@
+"""Classes, columns and splits of recordings that say nothing of them themselves: from folders, or from a table."""
+import argparse
+import csv
+import functools
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmactclr.datasets.archive_format import REQUIRED_COLUMNS
+from mmactclr.datasets.splits import PARTS
+from mmactclr.errors import ConfigError, DataError
+from mmactclr.utils import derive_seed
+
+from .naming import folders_below
+from .source_files import SourceFile, natural_key
+
+_SPLIT = 'split'
+_NOT_LISTED = 'not in the table of labels'
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What is known of the recordings of a source.
+
+    Attributes:
+        files: Those that are known.
+        classes: Class names in natural order; empty where nothing says a class.
+        label: Position in ``classes`` by name of the file, -1 without classes.
+        columns: Further fields by name of the file, splits as ``split_NAME`` among them.
+        excluded: Reason -> names of files that are left out.
+    """
+
+    files: list[SourceFile]
+    classes: tuple[str, ...] = ()
+    label: Mapping[str, int] = field(default_factory=dict)
+    columns: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    excluded: Mapping[str, list[str]] = field(default_factory=dict)
+
+    def of(self, file: SourceFile) -> tuple[int, dict[str, Any]]:
+        """Label and columns of a file."""
+        return self.label.get(str(file), -1), dict(self.columns.get(str(file), {}))
+
+
+def add_label_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--labels`` and the options for splits."""
+    group = parser.add_argument_group('classes and splits')
+    group.add_argument('--labels', metavar='FILE', help='CSV with a column "file" (name, or path below SRC, with or '
+                       'without suffix) and any of "label", "split", "split_NAME" (train or test), "subject", ...; '
+                       'without it the class is the folder that a file lies in')
+    group.add_argument('--test-subjects', nargs='+', metavar='S', help='split "xsub": these values of the column '
+                       '"subject" are the test part, all others train')
+    group.add_argument('--test-fraction', type=float, metavar='X', help='split "random": this share of every class, '
+                       'drawn at random, is the test part')
+    group.add_argument('--seed', type=int, default=0, help='of --test-fraction')
+
+
+def find_labels(src: Path, files: Sequence[SourceFile], table: str | Path | None = None) -> Labels:
+    """Labels of files: from a table, or the name of the folder that a file lies in, where files lie in folders.
+
+    Args:
+        src: The source that was searched.
+        files: What was found.
+        table: CSV file.
+
+    Raises:
+        DataError: The table cannot be read, has no column ``file``, names a file twice or none of the files.
+    """
+    if table is not None:
+        return _from_table(src, files, Path(table))
+    folders = {str(file): folders_below(src, file)[-1:] for file in files}
+    if not any(folders.values()):
+        return Labels(list(files))
+    outside = [file.name for file in files if not folders[str(file)]]
+    classes = tuple(sorted({name for path in folders.values() for name in path}, key=natural_key))
+    inside = [file for file in files if folders[str(file)]]
+    return Labels(inside, classes, {str(file): classes.index(folders[str(file)][0]) for file in inside},
+                  excluded={'in no folder that names a class': outside} if outside else {})
+
+
+def _from_table(src: Path, files: Sequence[SourceFile], table: Path) -> Labels:
+    rows = _read_table(table)
+    place: dict[str, SourceFile | None] = {}
+    for file in files:
+        path = '/'.join((*folders_below(src, file), file.name))
+        for key in {path, path.rsplit('.', 1)[0], file.name, file.stem}:
+            # a name that two files have stands for neither
+            place[key] = None if key in place else file
+    known: dict[str, dict[str, str]] = {}
+    for line, row in rows:
+        name = row.pop('file').replace('\\', '/').strip()
+        file = place.get(name)
+        if file is None:
+            what = 'stands for several files, give its path' if name in place else f'is no file below {src}'
+            raise DataError(f'{table}, line {line}: file {name[:80]!r} {what}')
+        if str(file) in known:
+            raise DataError(f'{table}, line {line}: file {name[:80]!r} was named before')
+        known[str(file)] = row
+    chosen = [file for file in files if str(file) in known]
+    missing = [file.name for file in files if str(file) not in known]
+    columns = _typed([known[str(file)] for file in chosen], table)
+    names = [str(row.pop('label', '')) for row in columns]
+    classes: tuple[str, ...] = ()
+    if any(names):
+        if not all(names):
+            first = next(file for file, name in zip(chosen, names, strict=True) if not name)
+            raise DataError(f'{table}: {first.name} has no label, others have one; fill it in or leave the row out')
+        classes = tuple(sorted(set(names), key=natural_key))
+    return Labels(chosen, classes,
+                  {str(file): classes.index(name) if classes else -1
+                   for file, name in zip(chosen, names, strict=True)},
+                  {str(file): row for file, row in zip(chosen, columns, strict=True)},
+                  {_NOT_LISTED: missing} if missing else {})
+
+
+def _read_table(table: Path) -> list[tuple[int, dict[str, str]]]:
+    """Lines of a CSV with the names of its header; any of , ; and tab separates."""
+    try:
+        text = table.read_bytes().decode('utf-8-sig')
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f'labels {table} cannot be read ({error}): expected a CSV file in UTF-8') from error
+    header = text.splitlines()[0] if text.strip() else ''
+    separator = max(',;\t', key=header.count)
+    try:
+        lines = list(csv.reader(io.StringIO(text, newline=''), delimiter=separator, strict=True))
+    except csv.Error as error:
+        raise DataError(f'labels {table}: no CSV ({error})') from error
+    names = [name.strip() for name in lines[0]] if lines else []
+    if 'file' not in names or len(set(names)) != len(names):
+        raise DataError(f'labels {table}, line 1: the header is {names[:10]}, expected different names with "file" '
+                        'among them')
+    reserved = sorted({*REQUIRED_COLUMNS} & set(names) - {'label'})
+    if reserved:
+        raise DataError(f'labels {table}, line 1: {", ".join(reserved)} are names of the archive itself: choose others')
+    rows = []
+    for number, cells in enumerate(lines[1:], 2):
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(names):
+            raise DataError(f'{table}, line {number}: {len(cells)} cells, the header has {len(names)}')
+        rows.append((number, {name: cell.strip() for name, cell in zip(names, cells, strict=True)}))
+    if not rows:
+        raise DataError(f'labels {table} has no line below its header')
+    return rows
+
+
+def _typed(rows: list[dict[str, str]], table: Path) -> list[dict[str, Any]]:
+    """Columns of whole numbers as int, of numbers as float, of anything else as text."""
+    for name in rows[0] if rows else ():
+        values = [row[name] for row in rows]
+        if name == _SPLIT or name.startswith(f'{_SPLIT}_'):
+            wrong = sorted({value for value in values if value not in (*PARTS, '')})
+            if wrong:
+                raise DataError(f'{table}: column {name!r} holds {wrong[0]!r}, expected train, test or nothing')
+        elif name != 'label':
+            for kind in (int, float):
+                try:
+                    converted = [kind(value) for value in values]
+                except ValueError:
+                    continue
+                if all(np.isfinite(converted)):
+                    for row, value in zip(rows, converted, strict=True):
+                        row[name] = value
+                    break
+    return rows
+
+
+def split_maker(test_subjects: Sequence[str] | None = None, test_fraction: float | None = None,
+                seed: int = 0) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+    """Makes the splits of :class:`Recordings` from columns and options.
+
+    Args:
+        test_subjects: Values of ``subject`` that are the test part of ``xsub``.
+        test_fraction: Share of every class in the test part of ``random``.
+        seed: Seed of the draw.
+
+    Raises:
+        ConfigError: The fraction is not between 0 and 1.
+    """
+    if test_fraction is not None and not 0 < test_fraction < 1:
+        raise ConfigError(f'--test-fraction {test_fraction}: expected a number between 0 and 1')
+    return functools.partial(_make_splits, test_subjects=test_subjects, test_fraction=test_fraction, seed=seed)
+
+
+def _make_splits(columns: dict[str, np.ndarray], test_subjects: Sequence[str] | None, test_fraction: float | None,
+                 seed: int) -> dict[str, np.ndarray]:
+    splits = {}
+    for name in [name for name in columns if name == _SPLIT or name.startswith(f'{_SPLIT}_')]:
+        # a column "split" without a name is that of the usual protocol
+        splits[name.removeprefix(_SPLIT).removeprefix('_') or 'xsub'] = columns.pop(name)
+    if test_subjects is not None:
+        if 'subject' not in columns:
+            raise ConfigError('--test-subjects needs a column "subject" in --labels')
+        subjects = columns['subject'].astype(str)
+        unknown = sorted({str(value) for value in test_subjects} - set(subjects.tolist()))
+        if unknown:
+            raise ConfigError(f'--test-subjects: no recording of {", ".join(unknown)}; there are '
+                              f'{", ".join(np.unique(subjects)[:20])}')
+        splits['xsub'] = np.where(np.isin(subjects, [str(value) for value in test_subjects]), 'test', 'train')
+    if test_fraction is not None:
+        rng = np.random.default_rng(derive_seed('split', seed))
+        test = np.zeros(len(columns['label']), dtype=bool)
+        for label in np.unique(columns['label']):
+            members = rng.permutation(np.flatnonzero(columns['label'] == label))
+            test[members[:max(round(test_fraction * len(members)), 1)]] = len(members) > 1
+        splits['random'] = np.where(test, 'test', 'train')
+    return splits

@@ -1,0 +1,7 @@
+"""One module per format that archives can be written in; each registers its exporter in ``EXPORTERS``."""
+from .base import BaseExporter
+from .crosclr import CrosCLRExporter
+from .flat import FlatExporter
+from .pyskl import PysklExporter
+
+__all__ = ['BaseExporter', 'CrosCLRExporter', 'FlatExporter', 'PysklExporter']

@@ -1,0 +1,109 @@
+"""The persons of a clip on axes, one frame at a time."""
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.colors import to_rgb
+from matplotlib.lines import Line2D
+from matplotlib.quiver import Quiver
+
+from mmactclr.structures import Layout
+
+from .motion_clip import MotionClip
+from .skeleton import Limits, draw_skeleton
+
+# the person's own sides: warm is right, cold is left
+PART_COLOURS = {'trunk': '#4d4d4d', 'right_arm': '#d62728', 'left_arm': '#1f77b4', 'right_leg': '#ff7f0e',
+                'left_leg': '#17a08c'}
+# joints say who it is; further persons have the last one
+PERSON_COLOURS = ('black', '#c51bd1', '#8c6d31')
+_PALE, _BORROWED = '0.78', (0, (1, 1))
+# square points: limbs are to be seen between the joints of a hand, too
+_JOINT = 3.
+# how far the limbs of the second and further persons are from white
+_TINT = .55
+
+
+class Bodies:
+    """Everybody of a clip, as :meth:`show` last showed them.
+
+    Args:
+        ax: Axes to draw on.
+        clip: What to draw.
+        limits: Part of the plane to show.
+
+    Attributes:
+        bones (list[LineCollection]): One for each person.
+        joints (list[PathCollection]): One for each person.
+        arrows (list[Quiver]): One for each person, where the clip is a motion stream.
+    """
+
+    def __init__(self, ax: Axes, clip: MotionClip, limits: Limits) -> None:
+        self._clip = clip
+        self.bones: list[LineCollection] = []
+        self.joints: list[PathCollection] = []
+        self.arrows: list[Quiver] = []
+        self._colours = [_part_colours(clip.layout, person) for person in range(clip.num_persons)]
+        for person in range(clip.num_persons):
+            bones, joints = draw_skeleton(ax, clip.placed[person, 0], clip.layout, limits=limits)
+            joints.set(sizes=[_JOINT], facecolor=_PALE if clip.motion is not None else _of(PERSON_COLOURS, person),
+                       edgecolor='none')
+            self.bones.append(bones)
+            self.joints.append(joints)
+            if clip.motion is not None:
+                nothing = np.zeros(clip.layout.num_joints)
+                self.arrows.append(ax.quiver(
+                    nothing, nothing, nothing, nothing, color=self._colours[person], angles='xy', scale_units='xy',
+                    scale=1, units='inches', width=.012, headwidth=3.5, headlength=4, zorder=3))
+
+    def show(self, frame: int) -> None:
+        """Draw frame ``frame``; who is absent then is not drawn."""
+        child, parent = np.array(self._clip.layout.bones).T
+        for person, (bones, joints) in enumerate(zip(self.bones, self.joints, strict=True)):
+            found, positions = self._clip.found[person, frame], self._clip.placed[person, frame]
+            drawn = found[child] & found[parent]
+            bones.set_segments(np.stack([positions[child], positions[parent]], 1)[drawn])
+            bones.set_color(_PALE if self.arrows else self._colours[person][child][drawn])
+            if self._clip.borrowed is not None:
+                borrowed = self._clip.borrowed[person, frame]
+                bones.set_linestyle([_BORROWED if borrowed[joint] else '-' for joint in child[drawn]] or '-')
+            joints.set_offsets(positions[found])
+            for artist in (bones, joints):
+                artist.set_visible(bool(found.any()))
+            if self.arrows:
+                self._point(self.arrows[person], person, frame)
+
+    def _point(self, arrows: Quiver, person: int, frame: int) -> None:
+        found = self._clip.found[person, frame]
+        steps = np.where(found[:, None], self._clip.motion[person, frame, :, :2] * self._clip.arrow_scale, 0)
+        arrows.set_offsets(self._clip.placed[person, frame])
+        arrows.set_UVC(*steps.T)
+        arrows.set_visible(bool(found.any()))
+
+
+def legend_handles(clips: Sequence[MotionClip]) -> list[Artist]:
+    """What the colours and lines of these clips mean."""
+    handles = [Line2D([], [], color=colour, linewidth=2, label=part.replace('_', ' '))
+               for part, colour in PART_COLOURS.items()]
+    persons = min(max(clip.num_seen for clip in clips), len(PERSON_COLOURS))
+    if persons > 1:
+        handles += [Line2D([], [], color=_of(PERSON_COLOURS, person), marker='o', markersize=4, linestyle='',
+                           label=f'joints of person {person + 1}') for person in range(persons)]
+    if any(clip.borrowed is not None for clip in clips):
+        handles.append(Line2D([], [], color='0.3', linewidth=2, linestyle=_BORROWED,
+                              label='taken from another sequence'))
+    return handles
+
+
+def _of(colours: Sequence[str], person: int) -> str:
+    return colours[min(person, len(colours) - 1)]
+
+
+def _part_colours(layout: Layout, person: int) -> np.ndarray:
+    """(V, 3) colour of every joint's part."""
+    colours = np.zeros((layout.num_joints, 3))
+    for part, members in layout.parts.items():
+        colours[list(members)] = to_rgb(PART_COLOURS[part])
+    return colours if person == 0 else 1 - _TINT * (1 - colours)

@@ -1,0 +1,56 @@
+#!/usr/bin/env python
+"""Writes a skeleton archive in a format that other code reads.
+
+    python tools/dataset_converters/export.py FORMAT ARCHIVE DST [options]
+"""
+import argparse
+import importlib
+import inspect
+import sys
+
+import mmactclr.datasets.exporters  # noqa: F401  (registers the formats)
+from mmactclr.errors import MMActCLRError
+from mmactclr.registry import EXPORTERS
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """One sub-command per registered format."""
+    parser = argparse.ArgumentParser(
+        description='Write a skeleton archive in a format that other code reads.',
+        epilog='export.py FORMAT --help shows the options of a format. An exporter of your own joins the list with '
+               '--custom-imports MODULE before FORMAT.')
+    parser.add_argument('--custom-imports', metavar='MODULE', action='append', default=[],
+                        help='import this module, which registers an exporter')
+    formats = parser.add_subparsers(dest='format', metavar='FORMAT', required=True)
+    for name in sorted(EXPORTERS.module_dict):
+        about = (inspect.getdoc(EXPORTERS.get(name)) or name).splitlines()[0]
+        sub = formats.add_parser(name, help=about, description=about)
+        sub.add_argument('archive', metavar='ARCHIVE', help='archive folder to read')
+        sub.add_argument('dst', metavar='DST', help='file or folder to create')
+        sub.add_argument('--overwrite', action='store_true', help='replace what an export wrote to DST before')
+        EXPORTERS.get(name)().add_arguments(sub)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns the exit status: 0, or 1 where the input is at fault."""
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument('--custom-imports', action='append', default=[])
+    try:
+        for module in early.parse_known_args(argv)[0].custom_imports:
+            importlib.import_module(module)
+        options = vars(build_parser().parse_args(argv))
+        options.pop('custom_imports')
+        exporter = EXPORTERS.get(options.pop('format'))()
+        print(f'{exporter.export(**options)}: written')
+    except (MMActCLRError, ImportError, OSError) as error:
+        print('error:', ' '.join(str(error).split()), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('interrupted: nothing was written', file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
