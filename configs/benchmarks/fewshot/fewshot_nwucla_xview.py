@@ -1,0 +1,3 @@
+_base_ = '../../_base_/protocols/fewshot.py'
+data_root = 'data/nw_ucla'
+split = 'xview'

@@ -1,0 +1,3 @@
+_base_ = '../../_base_/protocols/fewshot.py'
+data_root = 'data/pkummd1'
+split = 'xview'

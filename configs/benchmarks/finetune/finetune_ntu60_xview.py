@@ -1,0 +1,3 @@
+_base_ = '../../_base_/protocols/finetune.py'
+data_root = 'data/ntu60'
+split = 'xview'

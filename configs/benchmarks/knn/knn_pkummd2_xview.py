@@ -1,0 +1,3 @@
+_base_ = '../../_base_/protocols/knn.py'
+data_root = 'data/pkummd2'
+split = 'xview'

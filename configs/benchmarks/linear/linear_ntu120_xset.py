@@ -1,0 +1,3 @@
+_base_ = '../../_base_/protocols/linear.py'
+data_root = 'data/ntu120'
+split = 'xset'

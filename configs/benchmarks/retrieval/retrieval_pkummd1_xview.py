@@ -1,0 +1,3 @@
+_base_ = '../../_base_/protocols/retrieval.py'
+data_root = 'data/pkummd1'
+split = 'xview'

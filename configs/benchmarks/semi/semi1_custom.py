@@ -1,0 +1,4 @@
+_base_ = '../../_base_/protocols/semi.py'
+data_root = 'data/mine'
+split = 'xsub'
+label_subset = dict(fraction=0.01)

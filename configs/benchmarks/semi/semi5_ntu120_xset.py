@@ -1,0 +1,4 @@
+_base_ = '../../_base_/protocols/semi.py'
+data_root = 'data/ntu120'
+split = 'xset'
+label_subset = dict(fraction=0.05)

@@ -1,0 +1,4 @@
+_base_ = '../../_base_/protocols/semi.py'
+data_root = 'data/pkummd2'
+split = 'xview'
+label_subset = dict(fraction=0.05)
