@@ -56,7 +56,7 @@ def moving(persons: int = 1, frames: int = 7, axes: int = 3) -> np.ndarray:
 @pytest.mark.parametrize('axes', [2, 3])
 def test_spellings_of_one_table(options, axes):
     written = moving(axes=axes)
-    joints, found = read_motion(b'\xef\xbb\xbf# by a sensor\n\n' + wide(written, **options), 'a.csv')
+    joints, found, _ = read_motion(b'\xef\xbb\xbf# by a sensor\n\n' + wide(written, **options), 'a.csv')
     assert joints == JOINTS and np.array_equal(found, written)
 
 
@@ -65,13 +65,13 @@ def test_two_persons_and_gaps():
     content = wide(written, person=True).split(b'\n')
     del content[2]  # the second person of the first frame
     written[1, 0] = 0
-    joints, found = read_motion(b'\n'.join(content), 'a.csv')
+    joints, found, _ = read_motion(b'\n'.join(content), 'a.csv')
     assert np.array_equal(found, written)
 
 
 def test_a_line_a_joint():
     written = moving()
-    joints, found = read_motion(long(written), 'a.csv')
+    joints, found, _ = read_motion(long(written), 'a.csv')
     assert joints == JOINTS and np.array_equal(found, written)
     lines = long(written).split(b'\n')
     np.random.default_rng(0).shuffle(lines[1:])
@@ -91,7 +91,7 @@ def test_joints_that_were_not_seen_are_zero(word):
 
 def test_columns_of_other_things_are_ignored():
     content = '\n'.join(['time,mood,hip_x,hip_y,hip_z,hip_score', '0.5,good,1,2,3,x', '0.25,,4,5,6,'])
-    joints, found = read_motion(content.encode(), 'a.csv')
+    joints, found, _ = read_motion(content.encode(), 'a.csv')
     assert joints == ('hip',) and found[0, :, 0].tolist() == [[4, 5, 6], [1, 2, 3]]  # in the order of time
 
 

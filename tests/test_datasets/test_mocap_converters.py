@@ -305,7 +305,7 @@ def test_wrong_hierarchies_are_named(old, new, message):
 def test_fuzzed_bvh():
     joints, edges, *_ = read_bvh(BVHBody().text(), 'a.bvh')
     layout = Layout.from_edges('body', joints, edges, centre='Neck')
-    read = functools.partial(read_bvh_clip, layout=layout, labels=Labels([]), scale=1., fps=None)
+    read = functools.partial(read_bvh_clip, layout=layout, labels=Labels([]), scale=1., fps=60.)
     check_reader(read, 'a.bvh', BVHBody(0, 3).text())
 
 

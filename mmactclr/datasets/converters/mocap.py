@@ -14,7 +14,8 @@ from mmactclr.structures.layouts import Layout, get_layout, list_layouts
 
 from .acclaim import joint_positions, parse_amc, parse_asf
 from .bvh import read_bvh
-from .csv_files import METRES, find_skeleton, plain
+from .csv_files import METRES, find_skeleton, match_joints
+from .csv_files import joint_positions as joint_places
 from .file_converter import Clip, FileConverter, Recordings
 from .labels import Labels, add_label_arguments, find_labels, split_maker
 from .naming import folders_below
@@ -26,6 +27,8 @@ _HDM05_NAME = re.compile(r'HDM_(?P<subject>[a-z]{2})_(?P<action>.+)_(?P<take>\d{
 _HDM05_LICENCE = 'CC BY-SA 3.0; "The data used in this project was obtained from HDM05." (Müller et al., CG-2007-2)'
 _CMU_LICENCE = 'free for all uses (mocap.cs.cmu.edu, NSF EIA-0196217)'
 _NO_SKELETON = 'no skeleton (.asf) goes with it'
+# Relative difference up to which two frame rates are one.
+_SAME_RATE = 1e-3
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -44,12 +47,7 @@ def arrange(file: object, joints: Sequence[str], positions: np.ndarray, layout: 
     Raises:
         DataError: A joint is missing, or coordinates are absurd.
     """
-    place = {plain(name): i for i, name in enumerate(joints)}
-    missing = [name for name in layout.joints if plain(name) not in place]
-    if missing:
-        raise DataError(f'{file}, line 1: no joint {ascii(missing[0])}, which the other files have; it has '
-                        f'{ascii(list(joints))[:200]}')
-    found = positions[:, [place[plain(name)] for name in layout.joints]] * scale
+    found = positions[:, joint_places(layout, joints, file)] * scale
     if not np.abs(found).max(initial=0) <= _LARGEST:
         raise DataError(f'{file}, line 1: coordinates beyond {_LARGEST:.1e}')
     return (found if step is None else found[step]).astype(np.float32)[None]
@@ -61,7 +59,7 @@ def thinned(frames: int, rate: float, fps: float | None) -> np.ndarray | None:
     Raises:
         ConfigError: More frames are asked for than there are.
     """
-    if fps is None or abs(fps - rate) < 1e-3 * rate:
+    if fps is None or abs(fps - rate) < _SAME_RATE * rate:
         return None
     if fps > rate:
         raise ConfigError(f'--fps {fps:g}: the recordings have {rate:g} frames per second')
@@ -79,7 +77,7 @@ def body_layout(joints: Sequence[str], edges: Sequence[tuple[int, int]], file: s
     if layout is not None or skeleton is not None:
         return find_skeleton(joints, file, name, skeleton, layout)
     for known in map(get_layout, list_layouts()):
-        if {plain(joint) for joint in known.joints} == {plain(joint) for joint in joints}:
+        if len(known.joints) == len(joints) and None not in match_joints(known.joints, joints):
             return known
     try:
         return Layout.from_edges(name, list(joints), list(edges))
@@ -96,16 +94,18 @@ def add_body_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--fps', type=float, help='take so many frames per second, the nearest ones; default: all')
 
 
-def read_bvh_clip(file: SourceFile, layout: Layout, labels: Labels, scale: float, fps: float | None) -> list[Clip]:
+def read_bvh_clip(file: SourceFile, layout: Layout, labels: Labels, scale: float, fps: float) -> list[Clip]:
     """The clip of one BVH file.
 
     Raises:
-        DataError: The file is damaged or lacks a joint.
+        DataError: The file is damaged, lacks a joint or has fewer frames per second.
     """
     joints, _, positions, rate = read_bvh(file.read(), file)
+    if fps > rate * (1 + _SAME_RATE):
+        raise DataError(f'{file}, line 1: {rate:g} frames per second, {fps:g} are wanted; choose fewer with --fps')
     keypoint = arrange(file, joints, positions, layout, scale, thinned(len(positions), rate, fps))
     label, columns = labels.of(file)
-    return [Clip(keypoint, file.stem, label, columns)]
+    return [Clip(keypoint, labels.name_of(file), label, columns)]
 
 
 @CONVERTERS.register_module('bvh')
@@ -145,9 +145,11 @@ class BVHConverter(FileConverter):
         first, (joints, edges, positions, rate) = first_readable(known.files, lambda file: read_bvh(file.read(), file))
         thinned(len(positions), rate, fps)
         found = body_layout(joints, edges, str(first), src.stem or 'bvh', skeleton, layout)
+        # files of another rate are brought to that of the first, or left out
         about = dict(fps=fps or round(rate, 3), unit='m' if unit else 'unknown', source=src.name)
-        read = functools.partial(read_bvh_clip, layout=found, labels=known, scale=METRES.get(unit, 1.), fps=fps)
-        return Recordings(known.files, read, found, known.classes, split_maker(test_subjects, test_fraction, seed),
+        scale = METRES.get(unit, 1.)
+        read = functools.partial(read_bvh_clip, layout=found, labels=known, scale=scale, fps=fps or rate)
+        return Recordings(known.files, read, found, known.classes, split_maker(known, test_subjects, test_fraction, seed),
                           about, known.excluded)
 
 
@@ -169,10 +171,13 @@ def read_amc_clip(file: PairedFile, layout: Layout, labels: Labels, rates: dict[
         positions = joint_positions(skeleton, motion)
     except DataError as error:
         raise DataError(f'{file}, line 1: {error}') from error
-    step = thinned(len(positions), rates.get(str(file), CMU_FPS), fps)
+    rate = rates.get(str(file), CMU_FPS)
+    if fps is not None and fps > rate * (1 + _SAME_RATE):
+        raise DataError(f'{file}, line 1: {rate:g} frames per second, {fps:g} are wanted; choose fewer with --fps')
+    step = thinned(len(positions), rate, fps)
     keypoint = arrange(file, skeleton.joints, positions, layout, skeleton.metres_per_unit, step)
     label, columns = labels.of(file)
-    return [Clip(keypoint, file.stem, label, columns)]
+    return [Clip(keypoint, labels.name_of(file), label, columns)]
 
 
 def find_pairs(src: Path) -> tuple[list[PairedFile], dict[str, list[str]]]:
@@ -235,7 +240,7 @@ class AcclaimConverter(FileConverter):
         rate = max({rates.get(str(file), CMU_FPS) for file in known.files})
         thinned(1, rate, fps)
         read = functools.partial(read_amc_clip, layout=found, labels=known, rates=rates, fps=fps)
-        return Recordings(known.files, read, found, known.classes, split_maker(**splits),
+        return Recordings(known.files, read, found, known.classes, split_maker(known, **splits),
                           dict(fps=fps or rate, unit='m', **about), {**excluded, **known.excluded})
 
 

@@ -15,7 +15,7 @@ _SHOWN = 200
 _MOST_FRAMES, _MOST_PEOPLE = 2_160_000, 1000
 _WORLD = ('pose_world_landmarks', 'world_landmarks', 'poseWorldLandmarks', 'worldLandmarks')
 _IMAGE = ('pose_landmarks', 'landmarks', 'poseLandmarks')
-_TRACK = ('track_id', 'idx', 'person_id', 'id')
+_TRACK = ('track_id', 'idx', 'person_id')
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,9 @@ def parse_pose(content: Any, file: object) -> Video:
         fps = _rate(content.get('fps'), file)
         key = next((key for key in ('instance_info', 'annotations', 'frames', 'predictions', 'results')
                     if isinstance(content.get(key), list)), None)
+        if key is None and 'people' in content:
+            raise DataError(f'{file}: a single frame of OpenPose, expected those of a video: join them into one list, '
+                            'in the order of the frames')
         if key is None:
             raise DataError(f'{file}: fields {ascii(sorted(map(str, content))[:8])[:_SHOWN]}, expected a list of '
                             'frames or detections, or one of instance_info, annotations, frames')
