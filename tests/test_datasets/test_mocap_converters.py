@@ -103,7 +103,7 @@ def acclaim_file(body: Body, name: str = 'HDM_bd_kick_001_120') -> PairedFile:
 @pytest.mark.parametrize('seed', range(3))
 def test_acclaim_against_a_second_kinematics(seed):
     body = Body(seed)
-    (clip,) = read_amc_clip(acclaim_file(body), get_layout('hdm31'), Labels([]), {}, None)
+    (clip,) = read_amc_clip(acclaim_file(body), get_layout('hdm31'), Labels([]), {}, None, 120.)
     skeleton = parse_asf(body.asf(), 'a.asf')
     assert skeleton.metres_per_unit == pytest.approx(METRES)
     order = [skeleton.joints.index(name) for name in get_layout('hdm31').joints]
@@ -305,7 +305,7 @@ def test_wrong_hierarchies_are_named(old, new, message):
 def test_fuzzed_bvh():
     joints, edges, *_ = read_bvh(BVHBody().text(), 'a.bvh')
     layout = Layout.from_edges('body', joints, edges, centre='Neck')
-    read = functools.partial(read_bvh_clip, layout=layout, labels=Labels([]), scale=1., fps=None)
+    read = functools.partial(read_bvh_clip, layout=layout, labels=Labels([]), scale=1., fps=None, stated=60.)
     check_reader(read, 'a.bvh', BVHBody(0, 3).text())
 
 
