@@ -161,6 +161,13 @@ def test_wrong_hierarchies_are_named(old, new, message):
         read_bvh(text.replace(old, new, 1).encode(), 'a.bvh')
 
 
+def test_numbers_beyond_float64_are_refused():
+    body = BVHBody(0, moving=True)
+    body.offset = {name: np.full(3, 1.7e308) for name in body.offset}
+    with pytest.raises(DataError, match='a.bvh, line .*finite'):
+        read_bvh(body.text(), 'a.bvh')
+
+
 def test_fuzzed_bvh():
     joints, edges, *_ = read_bvh(BVHBody().text(), 'a.bvh')
     layout = Layout.from_edges('body', joints, edges, centre='Neck')

@@ -65,7 +65,9 @@ def read_bvh(content: bytes, file: object) -> tuple[tuple[str, ...], list[tuple[
     if _models(joints) and content.isascii():
         positions = _by_pybvh(content, file, line, names)
     else:
-        positions = kinematics(joints, motion)
+        # what overflows is refused below
+        with np.errstate(over='ignore', invalid='ignore'):
+            positions = kinematics(joints, motion)
     if positions.shape != (len(motion), len(names), 3) or not np.isfinite(positions).all():
         raise fault(file, line, f'positions of shape {positions.shape}, expected {(len(motion), len(names), 3)}, all '
                     'of them finite')
