@@ -27,7 +27,8 @@ _HDM05_NAME = re.compile(r'HDM_(?P<subject>[a-z]{2})_(?P<action>.+)_(?P<take>\d{
 _HDM05_LICENCE = 'CC BY-SA 3.0; "The data used in this project was obtained from HDM05." (Müller et al., CG-2007-2)'
 _CMU_LICENCE = 'free for all uses (mocap.cs.cmu.edu, NSF EIA-0196217)'
 _NO_SKELETON = 'no skeleton (.asf) goes with it'
-# Relative difference up to which two frame rates are one.
+OTHER_RATE = 'another frame rate than that of the archive, kept as it is: --fps makes them alike'
+# Relative difference up to which two frame rates are the same.
 _SAME_RATE = 1e-3
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -59,12 +60,37 @@ def thinned(frames: int, rate: float, fps: float | None) -> np.ndarray | None:
     Raises:
         ConfigError: More frames are asked for than there are.
     """
-    if fps is None or abs(fps - rate) < _SAME_RATE * rate:
+    if fps is None or _same_rate(fps, rate):
         return None
     if fps > rate:
         raise ConfigError(f'--fps {fps:g}: the recordings have {rate:g} frames per second')
     count = max(int((frames - 1) * fps / rate + 1e-9) + 1, 1)
     return np.round(np.arange(count) * rate / fps).astype(int).clip(max=frames - 1)
+
+
+def _same_rate(one: float, other: float) -> bool:
+    return abs(one - other) < _SAME_RATE * other
+
+
+def at_rate(file: object, frames: int, rate: float, fps: float | None, stated: float,
+            ) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Frames to take of one file (:func:`thinned`), and what is to be noted of its rate.
+
+    Args:
+        file: Its name, for messages.
+        frames: How many it has.
+        rate: Of the file, per second.
+        fps: Wanted; None for that of the file.
+        stated: What the archive says.
+
+    Raises:
+        DataError: It has fewer frames per second than wanted.
+    """
+    try:
+        step = thinned(frames, rate, fps)
+    except ConfigError as error:
+        raise DataError(f'{file}, line 1: {error}') from error
+    return step, (OTHER_RATE,) if fps is None and not _same_rate(rate, stated) else ()
 
 
 def body_layout(joints: Sequence[str], edges: Sequence[tuple[int, int]], file: str, name: str,
@@ -94,18 +120,18 @@ def add_body_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--fps', type=float, help='take so many frames per second, the nearest ones; default: all')
 
 
-def read_bvh_clip(file: SourceFile, layout: Layout, labels: Labels, scale: float, fps: float) -> list[Clip]:
+def read_bvh_clip(file: SourceFile, layout: Layout, labels: Labels, scale: float, fps: float | None,
+                  stated: float) -> list[Clip]:
     """The clip of one BVH file.
 
     Raises:
-        DataError: The file is damaged, lacks a joint or has fewer frames per second.
+        DataError: The file is damaged, lacks a joint or has fewer frames per second than wanted.
     """
     joints, _, positions, rate = read_bvh(file.read(), file)
-    if fps > rate * (1 + _SAME_RATE):
-        raise DataError(f'{file}, line 1: {rate:g} frames per second, {fps:g} are wanted; choose fewer with --fps')
-    keypoint = arrange(file, joints, positions, layout, scale, thinned(len(positions), rate, fps))
+    step, notes = at_rate(file, len(positions), rate, fps, stated)
+    keypoint = arrange(file, joints, positions, layout, scale, step)
     label, columns = labels.of(file)
-    return [Clip(keypoint, labels.name_of(file), label, columns)]
+    return [Clip(keypoint, labels.name_of(file), label, columns, notes)]
 
 
 @CONVERTERS.register_module('bvh')
@@ -145,12 +171,11 @@ class BVHConverter(FileConverter):
         first, (joints, edges, positions, rate) = first_readable(known.files, lambda file: read_bvh(file.read(), file))
         thinned(len(positions), rate, fps)
         found = body_layout(joints, edges, str(first), src.stem or 'bvh', skeleton, layout)
-        # files of another rate are brought to that of the first, or left out
         about = dict(fps=fps or round(rate, 3), unit='m' if unit else 'unknown', source=src.name)
-        scale = METRES.get(unit, 1.)
-        read = functools.partial(read_bvh_clip, layout=found, labels=known, scale=scale, fps=fps or rate)
-        return Recordings(known.files, read, found, known.classes, split_maker(known, test_subjects, test_fraction, seed),
-                          about, known.excluded)
+        read = functools.partial(read_bvh_clip, layout=found, labels=known, scale=METRES.get(unit, 1.), fps=fps,
+                                 stated=rate)
+        splits = split_maker(known, test_subjects, test_fraction, seed)
+        return Recordings(known.files, read, found, known.classes, splits, about, known.excluded)
 
 
 def _check_fps(fps: float | None) -> None:
@@ -158,12 +183,13 @@ def _check_fps(fps: float | None) -> None:
         raise ConfigError(f'--fps {fps}: expected a positive number')
 
 
-def read_amc_clip(file: PairedFile, layout: Layout, labels: Labels, rates: dict[str, float],
-                  fps: float | None) -> list[Clip]:
+def read_amc_clip(file: PairedFile, layout: Layout, labels: Labels, rates: dict[str, float], fps: float | None,
+                  stated: float) -> list[Clip]:
     """The clip of an AMC file and its skeleton.
 
     Raises:
-        DataError: One of them is damaged, or they do not belong together.
+        DataError: One of them is damaged, they do not belong together, or there are fewer frames per second than
+            wanted.
     """
     skeleton = parse_asf(file.partner.read(), file.partner)
     motion = parse_amc(file.read(), file, skeleton)
@@ -171,13 +197,10 @@ def read_amc_clip(file: PairedFile, layout: Layout, labels: Labels, rates: dict[
         positions = joint_positions(skeleton, motion)
     except DataError as error:
         raise DataError(f'{file}, line 1: {error}') from error
-    rate = rates.get(str(file), CMU_FPS)
-    if fps is not None and fps > rate * (1 + _SAME_RATE):
-        raise DataError(f'{file}, line 1: {rate:g} frames per second, {fps:g} are wanted; choose fewer with --fps')
-    step = thinned(len(positions), rate, fps)
+    step, notes = at_rate(file, len(positions), rates.get(str(file), CMU_FPS), fps, stated)
     keypoint = arrange(file, skeleton.joints, positions, layout, skeleton.metres_per_unit, step)
     label, columns = labels.of(file)
-    return [Clip(keypoint, labels.name_of(file), label, columns)]
+    return [Clip(keypoint, labels.name_of(file), label, columns, notes)]
 
 
 def find_pairs(src: Path) -> tuple[list[PairedFile], dict[str, list[str]]]:
@@ -239,7 +262,7 @@ class AcclaimConverter(FileConverter):
         found = body_layout(body.joints, body.edges, str(first.partner), first.partner.stem, skeleton, layout)
         rate = max({rates.get(str(file), CMU_FPS) for file in known.files})
         thinned(1, rate, fps)
-        read = functools.partial(read_amc_clip, layout=found, labels=known, rates=rates, fps=fps)
+        read = functools.partial(read_amc_clip, layout=found, labels=known, rates=rates, fps=fps, stated=rate)
         return Recordings(known.files, read, found, known.classes, split_maker(known, **splits),
                           dict(fps=fps or rate, unit='m', **about), {**excluded, **known.excluded})
 
