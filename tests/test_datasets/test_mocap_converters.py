@@ -1,90 +1,20 @@
-"""Motion capture against kinematics written a second time (scipy's rotations, joint by joint, frame by frame)."""
-import functools
+"""Acclaim motion capture against kinematics written a second time."""
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from mmactclr.datasets.converters import BVHConverter, CMUConverter, HDM05Converter
-from mmactclr.datasets.converters.acclaim import parse_amc, parse_asf, rotation
-from mmactclr.datasets.converters.bvh import read_bvh
+from mmactclr.datasets.converters import CMUConverter, HDM05Converter
+from mmactclr.datasets.converters.acclaim import joint_positions, parse_amc, parse_asf, rotation
 from mmactclr.datasets.converters.labels import Labels
-from mmactclr.datasets.converters.mocap import read_amc_clip, read_bvh_clip, thinned
+from mmactclr.datasets.converters.mocap import OTHER_RATE, read_amc_clip, thinned
 from mmactclr.datasets.converters.paired_file import PairedFile
 from mmactclr.errors import ConfigError, DataError
-from mmactclr.structures import Layout, get_layout
+from mmactclr.structures import get_layout, stand_ins
 
-from .fuzzing import MemoryFile, check_reader, mutations
-
-# bone -> parent, of the skeletons of CMU and HDM05
-BONES = dict(
-    lhipjoint='root', lfemur='lhipjoint', ltibia='lfemur', lfoot='ltibia', ltoes='lfoot', rhipjoint='root',
-    rfemur='rhipjoint', rtibia='rfemur', rfoot='rtibia', rtoes='rfoot', lowerback='root', upperback='lowerback',
-    thorax='upperback', lowerneck='thorax', upperneck='lowerneck', head='upperneck', lclavicle='thorax',
-    lhumerus='lclavicle', lradius='lhumerus', lwrist='lradius', lhand='lwrist', lfingers='lhand', lthumb='lwrist',
-    rclavicle='thorax', rhumerus='rclavicle', rradius='rhumerus', rwrist='rradius', rhand='rwrist', rfingers='rhand',
-    rthumb='rwrist')
-DOFS = {'lhipjoint': '', 'rhipjoint': '', 'ltibia': 'rx', 'rtibia': 'rx', 'lfoot': 'rx rz', 'lradius': 'rx',
-        'lwrist': 'ry', 'lclavicle': 'ry rz', 'lhumerus': 'rz ry rx'}
-
-
-class Body:
-    """A random skeleton and motion of it."""
-
-    def __init__(self, seed: int = 0, frames: int = 5) -> None:
-        rng = np.random.default_rng(seed)
-        self.direction = {name: (lambda v: v / np.linalg.norm(v))(rng.normal(size=3)).round(6) for name in BONES}
-        self.length = {name: round(rng.uniform(1, 8), 4) for name in BONES}
-        self.axis = {name: rng.uniform(-90, 90, 3).round(3) for name in BONES}
-        self.dofs = {name: DOFS.get(name, 'rx ry rz').split() for name in BONES}
-        self.frames = frames
-        self.root = np.column_stack([rng.normal(0, 10, (frames, 3)), rng.uniform(-180, 180, (frames, 3))]).round(4)
-        self.angles = {name: rng.uniform(-90, 90, (frames, len(dofs))).round(4) for name, dofs in self.dofs.items()}
-
-    def asf(self) -> bytes:
-        lines = ['# made up', ':version 1.10', ':name made_up', ':units', '  mass 1.0', '  length 0.45', '  angle deg',
-                 ':documentation', '   none at all', ':root', '   order TX TY TZ RX RY RZ', '   axis XYZ',
-                 '   position 0 0 0', '   orientation 0 0 0', ':bonedata']
-        for i, name in enumerate(BONES):
-            lines += ['  begin', f'     id {i + 1}', f'     name {name}',
-                      f'     direction {join(self.direction[name])}', f'     length {self.length[name]}',
-                      f'     axis {join(self.axis[name])}  XYZ']
-            if self.dofs[name]:
-                lines += [f'    dof {" ".join(self.dofs[name])}', '    limits (-160.0 20.0)', '           (-70.0 70.0)']
-            lines.append('  end')
-        lines += [':hierarchy', '  begin']
-        for parent in dict.fromkeys(BONES.values()):
-            lines.append(f'    {parent} ' + ' '.join(name for name, above in BONES.items() if above == parent))
-        return ('\r\n'.join([*lines, '  end']) + '\r\n').encode()
-
-    def amc(self) -> bytes:
-        lines = ['#!OML:ASF', ':FULLY-SPECIFIED', ':DEGREES']
-        for t in range(self.frames):
-            lines += [str(t + 1), f'root {join(self.root[t])}']
-            lines += [f'{name} {join(self.angles[name][t])}' for name in BONES if self.dofs[name]]
-        return '\n'.join(lines).encode()
-
-    def positions(self, scale: float = 1.) -> np.ndarray:
-        """(T, 31, 3), joint by joint."""
-        found = np.zeros((self.frames, 1 + len(BONES), 3))
-        for t in range(self.frames):
-            turns = {'root': Rotation.from_euler('xyz', self.root[t, 3:], degrees=True)}
-            places = {'root': self.root[t, :3]}
-            for name, parent in BONES.items():
-                own = Rotation.from_euler('xyz', self.axis[name], degrees=True)
-                local = Rotation.identity()
-                for dof, angle in zip(self.dofs[name], self.angles[name][t], strict=True):
-                    local = Rotation.from_euler(dof[1], angle, degrees=True) * local
-                turns[name] = turns[parent] * own * local * own.inv()
-                places[name] = places[parent] + turns[name].apply(self.direction[name] * self.length[name])
-            found[t] = list(places.values())
-        return found * scale
-
-
-def join(values) -> str:
-    return ' '.join(repr(float(value)) for value in values)
-
+from .fuzzing import MemoryFile, mutations
+from .mocap_files import BONES, Body
 
 METRES = .0254 / .45
 
@@ -103,7 +33,7 @@ def acclaim_file(body: Body, name: str = 'HDM_bd_kick_001_120') -> PairedFile:
 @pytest.mark.parametrize('seed', range(3))
 def test_acclaim_against_a_second_kinematics(seed):
     body = Body(seed)
-    (clip,) = read_amc_clip(acclaim_file(body), get_layout('hdm31'), Labels([]), {}, None)
+    (clip,) = read_amc_clip(acclaim_file(body), get_layout('hdm31'), Labels([]), {}, None, 120.)
     skeleton = parse_asf(body.asf(), 'a.asf')
     assert skeleton.metres_per_unit == pytest.approx(METRES)
     order = [skeleton.joints.index(name) for name in get_layout('hdm31').joints]
@@ -118,6 +48,44 @@ def test_rotations_against_scipy(order):
     angles = np.random.default_rng(0).uniform(-3, 3, (4, len(order)))
     expected = Rotation.from_euler(order, angles).as_matrix() if order else np.tile(np.eye(3), (4, 1, 1))
     assert np.allclose(rotation(angles, order), expected)
+
+
+@pytest.mark.parametrize('skeleton_says', [b'angle deg', b'angle rad'])
+def test_motion_may_state_its_own_unit_of_angles(skeleton_says):
+    """The same motion in degrees and in radians, whatever the skeleton's own angles are in."""
+    body = Body(2)
+    skeleton = parse_asf(body.asf().replace(b'angle deg', skeleton_says), 'a.asf')
+    degrees = joint_positions(skeleton, parse_amc(body.amc(), 'a.amc', skeleton))
+    body.root[:, 3:] = np.deg2rad(body.root[:, 3:])
+    body.angles = {name: np.deg2rad(angles) for name, angles in body.angles.items()}
+    content = body.amc().replace(b':DEGREES', b':RADIANS')
+    assert np.allclose(joint_positions(skeleton, parse_amc(content, 'a.amc', skeleton)), degrees, atol=1e-9)
+    silent = body.amc().replace(b':DEGREES\n', b'')
+    same = np.allclose(joint_positions(skeleton, parse_amc(silent, 'a.amc', skeleton)), degrees, atol=1e-9)
+    assert same == (skeleton_says == b'angle rad')
+
+
+def test_limbs_of_acclaim_bodies_become_those_of_a_kinect():
+    """A bone is called after the limb, the joint at its end is meant: the humerus ends at the elbow."""
+    source, target = get_layout('hdm31'), get_layout('ntu25')
+    found = {target.joints[i]: source.joints[joints[0]] for i, joints in enumerate(stand_ins(source, target))}
+    for side in ('left', 'right'):
+        for joint, bone in dict(shoulder='clavicle', elbow='humerus', wrist='wrist', hip='hipjoint', knee='femur',
+                                ankle='tibia', foot='foot').items():
+            assert found[f'{side}_{joint}'].endswith(f'_@_{side[0]}{bone}')
+
+
+def test_clips_of_another_rate(tmp_path):
+    for name in ('HDM_bd_kick_001_120', 'HDM_bd_kick_002_60', 'HDM_bd_kick_003_24'):
+        (tmp_path / f'{name}.amc').write_bytes(Body(1, 9).amc())
+    (tmp_path / 'HDM_bd.asf').write_bytes(Body(1).asf())
+    archive = HDM05Converter().convert(tmp_path, tmp_path / 'a')
+    assert archive.meta['fps'] == 120
+    assert archive.meta['notes'] == {OTHER_RATE: ['HDM_bd_kick_002_60', 'HDM_bd_kick_003_24']}
+    archive = HDM05Converter().convert(tmp_path, tmp_path / 'b', fps=30)
+    assert [archive.sequence(i).shape[1] for i in range(2)] == [3, 5] and not archive.meta['notes']
+    (left_out,) = archive.meta['excluded']['the file is damaged']
+    assert 'HDM_bd_kick_003_24.amc' in left_out and '24 frames per second' in left_out
 
 
 def test_hdm05_names_say_class_actor_and_rate(tmp_path):
@@ -149,6 +117,7 @@ def test_cmu_subjects_and_labels(tmp_path):
         for trial in ('01', '02'):
             (folder / f'{subject}_{trial}.amc').write_bytes(body.amc())
     archive = CMUConverter().convert(tmp_path / 'subjects', tmp_path / 'a')
+    assert archive.layout.name == 'hdm31'
     assert archive.column('subject').tolist() == ['07', '07', '12', '12'] and archive.classes == ()
     assert np.array_equal(archive.sequence(0), archive.sequence(1))
     assert not np.array_equal(archive.sequence(1), archive.sequence(2))
@@ -159,99 +128,6 @@ def test_cmu_subjects_and_labels(tmp_path):
     (tmp_path / 'subjects' / '07' / '07.asf').rename(tmp_path / 'subjects' / '07' / 'other.asf')
     archive = CMUConverter().convert(tmp_path / 'subjects', tmp_path / 'c')
     assert len(archive) == 4  # the only skeleton there is
-
-
-BVH_JOINTS = [
-    ('Hips', None), ('Spine', 'Hips'), ('Neck', 'Spine'), ('Head', 'Neck'), ('LeftShoulder', 'Spine'),
-    ('LeftElbow', 'LeftShoulder'), ('LeftWrist', 'LeftElbow'), ('RightShoulder', 'Spine'),
-    ('RightElbow', 'RightShoulder'), ('RightWrist', 'RightElbow'), ('LeftHip', 'Hips'), ('LeftKnee', 'LeftHip'),
-    ('LeftAnkle', 'LeftKnee'), ('RightHip', 'Hips'), ('RightKnee', 'RightHip'), ('RightAnkle', 'RightKnee')]
-ORDERS = ['ZXY', 'XYZ', 'ZYX', 'YXZ']
-
-
-class BVHBody:
-    """A random hierarchy and motion of it."""
-
-    def __init__(self, seed: int = 0, frames: int = 6) -> None:
-        rng = np.random.default_rng(seed)
-        self.offset = {name: rng.uniform(-20, 20, 3).round(4) for name, _ in BVH_JOINTS}
-        self.order = {name: ORDERS[int(rng.integers(4))] for name, _ in BVH_JOINTS}
-        self.root = rng.normal(0, 30, (frames, 3)).round(4)
-        self.angles = {name: rng.uniform(-90, 90, (frames, 3)).round(4) for name, _ in BVH_JOINTS}
-        self.frames = frames
-
-    def text(self, end: str = '\n', fps: float = 60) -> bytes:
-        lines, values = ['HIERARCHY'], [[] for _ in range(self.frames)]
-
-        def write(name: str, depth: int) -> None:
-            pad = '\t' * depth
-            lines.extend([f'{pad}{"JOINT" if depth else "ROOT"} {name}', f'{pad}{{',
-                          f'{pad}\tOFFSET {join(self.offset[name])}'])
-            channels = [f'{axis}rotation' for axis in self.order[name]]
-            if not depth:
-                channels = ['Xposition', 'Yposition', 'Zposition', *channels]
-            lines.append(f'{pad}\tCHANNELS {len(channels)} {" ".join(channels)}')
-            for t in range(self.frames):
-                values[t] += [*(self.root[t] if not depth else ()), *self.angles[name][t]]
-            children = [child for child, parent in BVH_JOINTS if parent == name]
-            for child in children:
-                write(child, depth + 1)
-            if not children:
-                lines.extend([f'{pad}\tEnd Site', f'{pad}\t{{', f'{pad}\t\tOFFSET 0 1 0', f'{pad}\t}}'])
-            lines.append(f'{pad}}}')
-
-        write('Hips', 0)
-        lines += ['MOTION', f'Frames: {self.frames}', f'Frame Time: {1 / fps:.6f}', *(join(row) for row in values)]
-        return (end.join(lines) + end).encode()
-
-    def positions(self) -> np.ndarray:
-        found = np.zeros((self.frames, len(BVH_JOINTS), 3))
-        for t in range(self.frames):
-            turns, places = {}, {}
-            for name, parent in BVH_JOINTS:
-                # channels turn about the axes of the joint itself, the first channel first
-                own = Rotation.from_euler(self.order[name], self.angles[name][t], degrees=True)
-                if parent is None:
-                    # the offset of the root and its position channels: the channels say where it is
-                    turns[name], places[name] = own, self.root[t]
-                else:
-                    places[name] = places[parent] + turns[parent].apply(self.offset[name])
-                    turns[name] = turns[parent] * own
-            found[t] = [places[name] for name, _ in BVH_JOINTS]
-        return found
-
-
-@pytest.mark.parametrize('end', ['\n', '\r\n'])
-@pytest.mark.parametrize('seed', range(3))
-def test_bvh_against_a_second_kinematics(seed, end):
-    body = BVHBody(seed)
-    joints, edges, positions, fps = read_bvh(body.text(end), 'a.bvh')
-    names = [name for name, _ in BVH_JOINTS]
-    assert set(joints) == set(names) and fps == pytest.approx(60, rel=1e-3)
-    place = [joints.index(name) for name in names]
-    found = positions[:, place]
-    # whether the root's own offset counts is a matter of taste; its channels say where it is in every file that matters
-    shift = found[:, :1] - body.positions()[:, :1]
-    assert np.allclose(found - shift, body.positions(), atol=1e-6)
-    assert np.allclose(shift, 0, atol=1e-6) or np.allclose(shift, body.offset['Hips'], atol=1e-6)
-    assert {(joints[a], joints[b]) for a, b in edges} == {(name, parent) for name, parent in BVH_JOINTS if parent}
-
-
-def test_a_folder_of_bvh_files(tmp_path):
-    for i, kind in enumerate(['walk', 'run', 'walk']):
-        (tmp_path / 'raw' / kind).mkdir(parents=True, exist_ok=True)
-        (tmp_path / 'raw' / kind / f't\u00e4ke{i}.bvh').write_bytes(BVHBody(i, 8).text())
-    (tmp_path / 'raw' / 'run' / 'cut.bvh').write_bytes(BVHBody(0).text()[:-200])
-    archive = BVHConverter().convert(tmp_path / 'raw', tmp_path / 'a', unit='cm', fps=30)
-    assert archive.classes == ('run', 'walk') and len(archive) == 3 and archive.meta['fps'] == 30
-    names = [name for name, _ in BVH_JOINTS]
-    order = [names.index(name) for name in archive.layout.joints]
-    at = archive.column('name').tolist().index('t\u00e4ke0')
-    expected = BVHBody(0, 8).positions()[::2, order] / 100
-    found = archive.sequence(at)[0]
-    assert np.allclose(found - found[:, :1], expected - expected[:, :1], atol=1e-5)
-    assert 'cut.bvh, line' in archive.meta['excluded']['the file is damaged'][0]
-    assert archive.layout.parts['left_leg'] and archive.meta['unit'] == 'm'
 
 
 @pytest.mark.parametrize(('frames', 'rate', 'fps', 'expected'), [
@@ -289,26 +165,6 @@ def test_wrong_motion_is_named(old, new, message):
         parse_amc(text[:text.rindex('\n')].encode(), 'a.amc', skeleton)
 
 
-@pytest.mark.parametrize(('old', 'new', 'message'), [
-    ('Frames: 6', 'Frames: 7', 'but 6 lines of motion follow'), ('Frames: 6', 'Frames: 99999999999999999999', 'Frames'),
-    ('Frame Time: 0.0', 'Frame Time: -0.0', 'seconds of a frame'), ('MOTION', 'NOTION', 'a line of a hierarchy'),
-    ('CHANNELS 3', 'CHANNELS 4', 'CHANNELS'), ('JOINT Neck', 'JOINT Spine', "name 'Spine'"),
-    ('OFFSET', 'OFFSET x', 'OFFSET'),
-    ('ROOT', 'JOINT', 'one ROOT')])
-def test_wrong_hierarchies_are_named(old, new, message):
-    text = BVHBody().text().decode()
-    assert old in text
-    with pytest.raises(DataError, match=f'a.bvh, line .*{message}'):
-        read_bvh(text.replace(old, new, 1).encode(), 'a.bvh')
-
-
-def test_fuzzed_bvh():
-    joints, edges, *_ = read_bvh(BVHBody().text(), 'a.bvh')
-    layout = Layout.from_edges('body', joints, edges, centre='Neck')
-    read = functools.partial(read_bvh_clip, layout=layout, labels=Labels([]), scale=1., fps=None)
-    check_reader(read, 'a.bvh', BVHBody(0, 3).text())
-
-
 def test_fuzzed_motion():
     skeleton, content = parse_asf(Body().asf(), 'a.asf'), Body(0, 3).amc()
     refused = 0
@@ -332,7 +188,3 @@ def test_fuzzed_skeletons():
     assert refused > 200
 
 
-def test_a_missing_library_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(__import__('sys').modules, 'pybvh', None)
-    with pytest.raises(ConfigError, match='pip install pybvh'):
-        read_bvh(BVHBody().text(), 'a.bvh')

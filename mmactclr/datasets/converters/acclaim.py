@@ -15,6 +15,9 @@ from mmactclr.errors import DataError
 from .text import fault, parse_numbers, shown
 
 _DOFS = ('rx', 'ry', 'rz', 'tx', 'ty', 'tz', 'l')
+_TURNS = ('rx', 'ry', 'rz')
+# Lines of an .amc that say whether its angles are degrees.
+_ANGLES = {b':DEGREES': True, b':RADIANS': False}
 _ROOT_DOFS = ('tx', 'ty', 'tz', 'rx', 'ry', 'rz')
 _INCH = .0254
 _MOST_BONES, _MOST_FRAMES = 500, 1_000_000
@@ -217,7 +220,9 @@ def _parents_first(file: object, bones: dict[str, Bone]) -> dict[str, Bone]:
 
 
 def parse_amc(content: bytes, file: object, skeleton: Skeleton) -> dict[str, np.ndarray]:
-    """Values of every bone with degrees of freedom, (T, number of them) each.
+    """Values of every bone with degrees of freedom, (T, number of them) each; angles in radians.
+
+    The unit of the angles is that of the skeleton unless the file states its own (``:DEGREES``, ``:RADIANS``).
 
     Raises:
         DataError: A line is not what it should be; the message names file and line.
@@ -225,10 +230,11 @@ def parse_amc(content: bytes, file: object, skeleton: Skeleton) -> dict[str, np.
     wanted = {name.encode(): len(bone.dofs) for name, bone in skeleton.bones.items() if bone.dofs}
     values: dict[bytes, list[bytes]] = {name: [] for name in wanted}
     where: dict[bytes, list[int]] = {name: [] for name in wanted}
-    frames, last = 0, 0
+    frames, last, degrees = 0, 0, skeleton.degrees
     for i, words in _lines(content):
         last = i
         if words[0].startswith(b':'):
+            degrees = _ANGLES.get(words[0].upper(), degrees)
             continue
         if len(words) == 1 and words[0].isdigit():
             _check_frame(file, i, frames, where)
@@ -254,6 +260,9 @@ def parse_amc(content: bytes, file: object, skeleton: Skeleton) -> dict[str, np.
             wrong = next((k for k in range(frames) if parse_numbers(words[k * count:(k + 1) * count]) is None), 0)
             raise fault(file, where[name][wrong], f'{shown(name)}: {count} finite numbers expected')
         found[name.decode()] = numbers.reshape(frames, -1)
+        if degrees:
+            turning = [k for k, dof in enumerate(skeleton.bones[name.decode()].dofs) if dof in _TURNS]
+            found[name.decode()][:, turning] = np.deg2rad(found[name.decode()][:, turning])
     return found
 
 
@@ -265,7 +274,18 @@ def _check_frame(file: object, line: int, frames: int, where: dict[bytes, list[i
 
 
 def joint_positions(skeleton: Skeleton, motion: dict[str, np.ndarray]) -> np.ndarray:
-    """(T, V, 3) float64 positions of ``skeleton.joints`` in the unit of the file."""
+    """Forward kinematics.
+
+    Args:
+        skeleton: Bones.
+        motion: What :func:`parse_amc` found.
+
+    Returns:
+        (T, V, 3) float64 positions of ``skeleton.joints`` in the unit of the file.
+
+    Raises:
+        DataError: They are not finite.
+    """
     frames = len(motion['root'])
     turns: dict[str, np.ndarray] = {}
     places: dict[str, np.ndarray] = {}
@@ -273,7 +293,7 @@ def joint_positions(skeleton: Skeleton, motion: dict[str, np.ndarray]) -> np.nda
         values = motion.get(name, np.zeros((frames, 0)))
         order = ''.join(dof[1] for dof in bone.dofs if dof[0] == 'r')
         angles = values[:, [k for k, dof in enumerate(bone.dofs) if dof[0] == 'r']]
-        turn = rotation(np.deg2rad(angles) if skeleton.degrees else angles, order)
+        turn = rotation(angles, order)
         # C^-1 of a rotation is its transpose
         turn = bone.axis @ turn @ bone.axis.T
         if bone.parent is None:

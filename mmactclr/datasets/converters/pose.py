@@ -4,6 +4,7 @@ import functools
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from mmactclr.structures.layouts import Layout, get_layout, list_layouts
 from .file_converter import Clip, FileConverter, Recordings
 from .json_source import load_json
 from .labels import Labels, add_label_arguments, find_labels, split_maker
+from .pose_frames import FrameFiles, join_frames
 from .pose_json import Detection, Video, parse_pose
 from .pose_tracks import persons_in
 from .source_files import SourceFile, find_files, first_readable
@@ -24,15 +26,25 @@ LAYOUTS = {17: 'coco17', 18: 'openpose18', 25: 'openpose25', 33: 'mediapipe33'}
 _MOST_JOINTS = 1000
 
 
-def read_video(content: bytes, file: SourceFile) -> Video:
-    """Detections of a file.
+def read_video(file: SourceFile) -> Video:
+    """Detections of a file, or of the files of a video.
 
     Raises:
         DataError: It is damaged, or of another form.
     """
+    if isinstance(file, FrameFiles):
+        return parse_pose({'frames': [_frame_of(part, number) for number, part in file.frames]}, file)
+    content = file.read()
     if file.name.lower().endswith('.npz'):
         return _from_npz(content, file)
     return parse_pose(load_json(content, file), file)
+
+
+def _frame_of(file: SourceFile, number: int) -> dict[str, Any]:
+    entry = load_json(file.read(), file)
+    if not isinstance(entry, dict) or 'people' not in entry:
+        raise DataError(f'{file}: no field people, expected what OpenPose writes of a frame')
+    return {**entry, 'frame': number}
 
 
 def _from_npz(content: bytes, file: object) -> Video:
@@ -73,19 +85,21 @@ def _from_npz(content: bytes, file: object) -> Video:
 
 
 def read_pose(file: SourceFile, layout: Layout, axes: int, labels: Labels, max_persons: int = 2,
-              min_score: float = 0.) -> list[Clip]:
+              min_score: float = 0., unit: str | None = None) -> list[Clip]:
     """The clip of one video.
 
     Raises:
         DataError: The file is damaged, or has other joints than the layout.
     """
-    video = read_video(file.read(), file)
+    video = read_video(file)
     persons = persons_in(video, file, max_persons, min_score)
+    if unit is not None and video.unit != unit:
+        raise DataError(f'{file}: field keypoints or landmarks is in {video.unit}, that of the other files in {unit}')
     if persons.shape[2] != layout.num_joints or persons.shape[3] < axes:
         raise DataError(f'{file}: field keypoints has {persons.shape[2]} joints of {persons.shape[3]} coordinates, the '
                         f'other files {layout.num_joints} of {axes}')
     label, columns = labels.of(file)
-    return [Clip(persons[..., :axes], file.stem, label, columns)]
+    return [Clip(persons[..., :axes], labels.name_of(file), label, columns)]
 
 
 @CONVERTERS.register_module('pose')
@@ -125,12 +139,15 @@ class PoseConverter(FileConverter):
         """
         if max_persons < 1 or fps is not None and not fps > 0:
             raise ConfigError(f'--max-persons {max_persons} --fps {fps}: expected one person and a positive number')
-        known = find_labels(src, find_files(src, '*.json', '*.npz'), labels)
+        known = find_labels(src, join_frames(find_files(src, '*.json', '*.npz')), labels)
         _, (video, points) = first_readable(known.files, _look_for_people)
         joints, axes = points.shape
         if layout is None and joints not in LAYOUTS:
             raise ConfigError(f'{src}: {joints} joints, which layout is that? Pass --layout, one of '
                               f'{", ".join(list_layouts())}')
+        if layout is None and (joints, axes) == (17, 3):
+            raise ConfigError(f'{src}: 17 joints with depth may be those of h36m17 or of coco17: pass --layout (a '
+                              'score is no depth: it belongs into a field of its own, scores)')
         found = get_layout(layout or LAYOUTS[joints])
         if found.num_joints != joints:
             raise ConfigError(f'--layout {found.name} has {found.num_joints} joints, {src} has {joints}')
@@ -139,13 +156,13 @@ class PoseConverter(FileConverter):
         axes = 2 if video.unit == 'image' else axes
         return Recordings(
             known.files, functools.partial(read_pose, layout=found, axes=axes, labels=known, max_persons=max_persons,
-                                           min_score=min_score),
-            found, known.classes, split_maker(test_subjects, test_fraction, seed),
+                                           min_score=min_score, unit=video.unit),
+            found, known.classes, split_maker(known, test_subjects, test_fraction, seed),
             dict(fps=fps or video.fps, unit=unit, source=src.name), known.excluded)
 
 
 def _look_for_people(file: SourceFile) -> tuple[Video, np.ndarray]:
-    video = read_video(file.read(), file)
+    video = read_video(file)
     for detections in video.frames.values():
         if detections:
             return video, detections[0].points
