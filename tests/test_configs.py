@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 
 import mmactclr.engine  # noqa: F401
-from mmactclr.engine.checkpoints import adopt_card, card_of_config
+from mmactclr.engine.checkpoints import adopt_card, adopt_encoder, card_of_config, takes_encoder
 from mmactclr.errors import ConfigError
 from mmactclr.registry import DATASETS, FUNCTIONS, HOOKS, LOOPS, METRICS, MODELS, PARAM_SCHEDULERS
 from mmactclr.structures import get_layout
@@ -23,13 +23,23 @@ LEAVES = sorted(
     for path in CONFIGS.rglob('*.py')
     if '_base_' not in path.parts
 )
-# they evaluate and have no model of their own
-EVALUATING = [leaf for leaf in LEAVES if leaf.startswith('benchmarks/')]
-TRAINING = [leaf for leaf in LEAVES if leaf not in EVALUATING]
+BENCHMARKS = [leaf for leaf in LEAVES if leaf.startswith('benchmarks/')]
+TRAINING = [leaf for leaf in LEAVES if leaf not in BENCHMARKS]
 EVALUATORS = {
     'transfer': {'KNNEvaluator', 'LinearEvaluator', 'LogisticEvaluator'},
     'predict': {'ClassificationEvaluator'},
+    'knn': {'KNNEvaluator'},
+    'retrieval': {'RetrievalEvaluator'},
+    'fewshot': {'FewShotEvaluator'},
+    'linear': {'ClassificationEvaluator'},
+    'finetune': {'ClassificationEvaluator'},
+    'semi': {'ClassificationEvaluator'},
+    'segmentation': {'SegmentationEvaluator'},
 }
+# they train a classifier on the encoder of a checkpoint
+SUPERVISED = [leaf for leaf in BENCHMARKS if leaf.split('/')[1] in ('linear', 'finetune', 'semi', 'segmentation')]
+# they evaluate and have no model of their own
+EVALUATING = [leaf for leaf in BENCHMARKS if leaf not in SUPERVISED]
 METHODS = {'actclr': 'ActCLR', 'actclr_release': 'ActCLR', 'moco': 'MoCo'}
 NAMED = [leaf for leaf in LEAVES if leaf.split('/')[0] in METHODS]
 CARD = 'actclr/actclr_3s_ntu60_xsub.py'
@@ -127,6 +137,31 @@ def test_an_evaluation_takes_the_model_of_a_checkpoint(leaf):
     assert all(METRICS.get(metric.type) for metric in cfg.test_evaluator)
     model = MODELS.build(cfg.model)
     assert model.extract(*(random_batch(cfg)[name] for name in ('inputs', 'mask')))['backbone'].shape == (2, 256)
+
+
+@pytest.mark.parametrize('leaf', SUPERVISED)
+def test_a_protocol_takes_the_encoder_of_a_checkpoint(leaf):
+    cfg = load_config(CONFIGS / leaf, {'num_classes': 7})
+    assert takes_encoder(cfg)
+    trained = load_config('actclr_3s_ntu60_xsub', {'num_frames': 17, 'layout': 'smpl24'})
+    adopt_encoder(cfg, card_of_config(trained), 'a checkpoint')
+    protocol = leaf.split('/')[1]
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        dataset = loader.dataset
+        assert dataset.remap and (dataset.num_frames, dataset.max_persons, get_layout(dataset.layout).name) == (
+            17, 2, 'smpl24')
+        assert DATASETS.get(dataset.type) and dataset.data_root == cfg.data_root and dataset.split == cfg.split
+    subset = cfg.train_dataloader.dataset.get('label_subset')
+    shares = {'semi1': .01, 'semi5': .05, 'semi10': .1}
+    assert (subset or {}).get('fraction') == shares.get(Path(leaf).stem.split('_')[0])
+    assert EVALUATORS[protocol] == {metric.type for metric in [*cfg.val_evaluator, *cfg.test_evaluator]}
+    hooks = {hook.type for hook in cfg.custom_hooks}
+    assert 'EncoderInitHook' in hooks and ('FeatureCacheHook' in hooks) == (protocol in ('linear', 'segmentation'))
+    model = MODELS.build(cfg.model)
+    assert list(model.branches()) == ['joint', 'motion', 'bone']
+    for branch in model.branches().values():
+        assert branch.frozen == (protocol in ('linear', 'segmentation')) and branch.head.num_classes == 7
+    build_optim_wrapper(model, cfg.optim_wrapper)
 
 
 @pytest.mark.parametrize('leaf', TRAINING)
