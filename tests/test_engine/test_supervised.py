@@ -166,3 +166,22 @@ def test_what_is_missing_is_named(train, encoder, tmp_path, write_tiny_archive):
         train('finetune', encoder, num_classes=2)
     with pytest.raises(ConfigError, match='frozen=True'):
         train('finetune', encoder, custom_hooks=[dict(type='FeatureCacheHook')])
+
+
+def test_semi_supervised_runs_write_down_which_labels_they_used(encoder, tiny_archive, tmp_path):
+    def run(name: str, **options):
+        return run_training('benchmarks/semi/semi10_utdmhad_xsub.py', tmp_path / name, options={
+            'data_root': str(tiny_archive), 'init_from': str(encoder), 'train_cfg.max_epochs': 1,
+            'train_cfg.val_interval': 1, 'experiment_name': f'{name}_{next(COUNTER)}', **options})
+
+    runner = run('share')
+    content = json.loads((tmp_path / 'share' / 'label_subset.json').read_text())
+    dataset = runner.train_dataloader.dataset
+    # one of the six training sequences of each class is more than a tenth, and the least there can be
+    assert len(dataset) == len(content['names']) == 3 and content['fraction'] == .1 and content['seed'] == 0
+    assert content['names'] == dataset.archive.column('name')[dataset.index].tolist()
+    assert sorted(dataset.labels.tolist()) == [0, 1, 2]
+    again = run('again', label_subset=str(tmp_path / 'share' / 'label_subset.json'))
+    assert again.train_dataloader.dataset.index.tolist() == dataset.index.tolist()
+    other = run('other', **{'label_subset.seed': 1})
+    assert other.train_dataloader.dataset.index.tolist() != dataset.index.tolist()

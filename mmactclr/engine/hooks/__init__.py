@@ -3,6 +3,7 @@ from .actionlet_overlap_hook import ActionletOverlapHook
 from .actionlet_stats_hook import ActionletStatsHook
 from .encoder_init_hook import EncoderInitHook
 from .feature_cache_hook import FeatureCacheHook
+from .label_subset_hook import LabelSubsetHook
 from .memory_bank_hook import MemoryBankHook
 from .metrics_file_hook import MetricsFileHook
 from .momentum_update_hook import MomentumUpdateHook
@@ -13,7 +14,7 @@ from .static_anchor_hook import StaticAnchorHook
 from .training_progress_hook import TrainingProgressHook
 
 __all__ = [
-    'ActionletOverlapHook', 'ActionletStatsHook', 'EncoderInitHook', 'FeatureCacheHook', 'MemoryBankHook',
-    'MetricsFileHook', 'MomentumUpdateHook', 'PredictionsFileHook', 'ProgressHook', 'SafeCheckpointHook',
-    'StaticAnchorHook', 'TrainingProgressHook',
+    'ActionletOverlapHook', 'ActionletStatsHook', 'EncoderInitHook', 'FeatureCacheHook', 'LabelSubsetHook',
+    'MemoryBankHook', 'MetricsFileHook', 'MomentumUpdateHook', 'PredictionsFileHook', 'ProgressHook',
+    'SafeCheckpointHook', 'StaticAnchorHook', 'TrainingProgressHook',
 ]
