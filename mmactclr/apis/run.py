@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseDataPreprocessor, is_model_wrapper
 from mmengine.runner import Runner, find_latest_checkpoint
 
 import mmactclr.datasets  # noqa: F401
@@ -273,6 +273,10 @@ def _check_trainable(runner: Runner) -> None:
         if all(getattr(kind, name) is getattr(BaseAlgorithm, name) for name in ('loss_terms', 'losses', 'train_step')):
             raise ConfigError(f'model {kind.__name__} is for evaluation and inference, it defines no losses to train '
                               'with; pretrain a method such as ActCLR or MoCo, or use tools/test.py')
+        if type(model.data_preprocessor) is BaseDataPreprocessor:
+            raise ConfigError(f'model {kind.__name__} has no data_preprocessor, which makes the views to train on; for '
+                              'a classifier on the encoder of a checkpoint see configs/benchmarks/linear and '
+                              'finetune, methods to pretrain are ActCLR and MoCo')
 
 
 def _check_batches(runner: Runner) -> None:

@@ -159,11 +159,26 @@ def test_a_recogniser_is_evaluated_like_any_other(on_card, tmp_path):
 
 
 @pytest.mark.parametrize('several', [False, True])
-def test_a_recogniser_is_not_trained(settings, tmp_path, several):
+def test_a_recogniser_without_views_is_not_trained(settings, tmp_path, several):
     cfg = settings()
     single = recognizer_config()
     cfg.model = dict(type='MultiStream', branch=single, streams=['joint', 'bone']) if several else single
-    with pytest.raises(ConfigError, match='model Recognizer .*no losses.*ActCLR or MoCo'):
+    with pytest.raises(ConfigError, match='model Recognizer has no data_preprocessor.*benchmarks/linear'):
+        run_training(cfg, tmp_path)
+
+
+def test_a_recogniser_has_nothing_for_the_hooks_of_pretraining(settings, tmp_path):
+    cfg = settings()
+    views = dict(type='ContrastivePreprocessor', layout=cfg.layout, views=dict(view={}))
+    cfg.model = dict(recognizer_config(), data_preprocessor=views)
+    with pytest.raises(ConfigError, match='StaticAnchorHook drives methods .* the model is Recognizer'):
+        run_training(cfg, tmp_path)
+
+
+def test_a_baseline_is_not_trained(settings, tmp_path):
+    cfg = settings()
+    cfg.model = dict(type='FeatureBaseline', backbone=dict(type='RawCoordinates'))
+    with pytest.raises(ConfigError, match='model FeatureBaseline .*no losses.*ActCLR or MoCo'):
         run_training(cfg, tmp_path)
 
 

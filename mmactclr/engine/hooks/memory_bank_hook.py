@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 
 from mmactclr.registry import HOOKS
 
-from .method import get_method
+from .method import get_branches
 
 
 @HOOKS.register_module()
@@ -23,7 +23,7 @@ class MemoryBankHook(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: Any = None) -> None:
         """Enqueue ``pending_keys`` of every branch, ranks in order."""
-        for branch in get_method(runner, 'MemoryBankHook').branches().values():
+        for branch in get_branches(runner, 'MemoryBankHook', 'pending_keys'):
             if branch.pending_keys is not None:
                 branch.memory.enqueue(torch.cat(all_gather(branch.pending_keys)))
                 branch.pending_keys = None

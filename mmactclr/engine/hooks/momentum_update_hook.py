@@ -7,7 +7,7 @@ from mmengine.runner import Runner
 from mmactclr.errors import ConfigError
 from mmactclr.registry import HOOKS
 
-from .method import get_method
+from .method import get_branches
 
 
 @HOOKS.register_module()
@@ -38,7 +38,7 @@ class MomentumUpdateHook(Hook):
                          outputs: Any = None) -> None:
         """Update the key encoders, unless gradients are still being accumulated or overflowed."""
         stepped = runner.optim_wrapper.should_update() and not self._overflowed(runner)
-        for branch in get_method(runner, 'MomentumUpdateHook').branches().values():
+        for branch in get_branches(runner, 'MomentumUpdateHook', 'momentum_due'):
             if stepped and branch.momentum_due:
                 branch.momentum_update(self.momentum)
             branch.momentum_due = False

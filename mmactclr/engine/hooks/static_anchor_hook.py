@@ -10,7 +10,7 @@ from mmactclr.datasets import skeleton_collate
 from mmactclr.errors import ConfigError
 from mmactclr.registry import HOOKS
 
-from .method import get_method
+from .method import get_branches
 
 
 def mean_motion(dataset: Dataset, chunk: int = 256) -> torch.Tensor:
@@ -56,7 +56,7 @@ class StaticAnchorHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Stream over the training set once."""
-        branches = get_method(runner, 'StaticAnchorHook').branches().values()
+        branches = get_branches(runner, 'StaticAnchorHook', 'anchor_source')
         waiting = [branch for branch in branches if branch.anchor_source == 'dataset'
                    and not (runner._resume and bool(branch.anchor_ready))]
         if not waiting:
@@ -69,5 +69,5 @@ class StaticAnchorHook(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: Any = None) -> None:
         """Move the anchors that follow the keys."""
-        for branch in get_method(runner, 'StaticAnchorHook').branches().values():
+        for branch in get_branches(runner, 'StaticAnchorHook', 'anchor_source'):
             branch.follow_anchor(self.momentum)
