@@ -1,5 +1,6 @@
 """Motion capture against kinematics written a second time (scipy's rotations, joint by joint, frame by frame)."""
 import functools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from mmactclr.datasets.converters import BVHConverter, CMUConverter, HDM05Converter
-from mmactclr.datasets.converters.acclaim import parse_amc, parse_asf, rotation
+from mmactclr.datasets.converters.acclaim import Skeleton, joint_positions, parse_amc, parse_asf, rotation
+from mmactclr.datasets.converters.bvh import joint_positions as bvh_positions
 from mmactclr.datasets.converters.bvh import read_bvh
+from mmactclr.datasets.converters.bvh_text import parse_bvh
 from mmactclr.datasets.converters.labels import Labels
 from mmactclr.datasets.converters.mocap import read_amc_clip, read_bvh_clip, thinned
 from mmactclr.datasets.converters.paired_file import PairedFile
@@ -87,6 +90,12 @@ def join(values) -> str:
 
 
 METRES = .0254 / .45
+
+
+def joint_order(skeleton: Skeleton) -> list[int]:
+    """Where the joints of a skeleton are in :meth:`Body.positions`."""
+    written = ['root', *(f'{parent}_@_{name}' for name, parent in BONES.items())]
+    return [written.index(joint) for joint in skeleton.joints]
 
 
 def acclaim_file(body: Body, name: str = 'HDM_bd_kick_001_120') -> PairedFile:
@@ -178,9 +187,13 @@ class BVHBody:
         self.order = {name: ORDERS[int(rng.integers(4))] for name, _ in BVH_JOINTS}
         self.root = rng.normal(0, 30, (frames, 3)).round(4)
         self.angles = {name: rng.uniform(-90, 90, (frames, 3)).round(4) for name, _ in BVH_JOINTS}
+        # where a joint is from its parent in files that say it frame by frame: its offset, but for hips that shift
+        self.steps = {name: np.tile(self.offset[name], (frames, 1)) for name, _ in BVH_JOINTS}
+        self.steps['Spine'] = rng.normal(0, 9, (frames, 3)).round(4)
         self.frames = frames
 
-    def text(self, end: str = '\n', fps: float = 60) -> bytes:
+    def text(self, end: str = '\n', fps: float = 60, six: bool = False) -> bytes:
+        """With ``six`` channels for every joint, as Bandai-Namco has them; positions come before angles."""
         lines, values = ['HIERARCHY'], [[] for _ in range(self.frames)]
 
         def write(name: str, depth: int) -> None:
@@ -188,11 +201,12 @@ class BVHBody:
             lines.extend([f'{pad}{"JOINT" if depth else "ROOT"} {name}', f'{pad}{{',
                           f'{pad}\tOFFSET {join(self.offset[name])}'])
             channels = [f'{axis}rotation' for axis in self.order[name]]
-            if not depth:
+            if not depth or six:
                 channels = ['Xposition', 'Yposition', 'Zposition', *channels]
             lines.append(f'{pad}\tCHANNELS {len(channels)} {" ".join(channels)}')
             for t in range(self.frames):
-                values[t] += [*(self.root[t] if not depth else ()), *self.angles[name][t]]
+                moved = self.root[t] if not depth else self.steps[name][t] if six else ()
+                values[t] += [*moved, *self.angles[name][t]]
             children = [child for child, parent in BVH_JOINTS if parent == name]
             for child in children:
                 write(child, depth + 1)
@@ -204,7 +218,7 @@ class BVHBody:
         lines += ['MOTION', f'Frames: {self.frames}', f'Frame Time: {1 / fps:.6f}', *(join(row) for row in values)]
         return (end.join(lines) + end).encode()
 
-    def positions(self) -> np.ndarray:
+    def positions(self, six: bool = False) -> np.ndarray:
         found = np.zeros((self.frames, len(BVH_JOINTS), 3))
         for t in range(self.frames):
             turns, places = {}, {}
@@ -215,7 +229,8 @@ class BVHBody:
                     # the offset of the root and its position channels: the channels say where it is
                     turns[name], places[name] = own, self.root[t]
                 else:
-                    places[name] = places[parent] + turns[parent].apply(self.offset[name])
+                    step = self.steps[name][t] if six else self.offset[name]
+                    places[name] = places[parent] + turns[parent].apply(step)
                     turns[name] = turns[parent] * own
             found[t] = [places[name] for name, _ in BVH_JOINTS]
         return found
@@ -228,13 +243,94 @@ def test_bvh_against_a_second_kinematics(seed, end):
     joints, edges, positions, fps = read_bvh(body.text(end), 'a.bvh')
     names = [name for name, _ in BVH_JOINTS]
     assert set(joints) == set(names) and fps == pytest.approx(60, rel=1e-3)
-    place = [joints.index(name) for name in names]
-    found = positions[:, place]
-    # whether the root's own offset counts is a matter of taste; its channels say where it is in every file that matters
-    shift = found[:, :1] - body.positions()[:, :1]
-    assert np.allclose(found - shift, body.positions(), atol=1e-6)
-    assert np.allclose(shift, 0, atol=1e-6) or np.allclose(shift, body.offset['Hips'], atol=1e-6)
+    found = positions[:, [joints.index(name) for name in names]]
+    # the position channels of the root say where it is, whatever its offset
+    assert np.allclose(found, body.positions(), atol=1e-6)
     assert {(joints[a], joints[b]) for a, b in edges} == {(name, parent) for name, parent in BVH_JOINTS if parent}
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_positions_of_all_joints(seed):
+    body = BVHBody(seed)
+    joints, edges, positions, fps = read_bvh(body.text(six=True), 'a.bvh')
+    found = positions[:, [joints.index(name) for name, _ in BVH_JOINTS]]
+    assert np.allclose(found, body.positions(six=True), atol=1e-9)
+    assert not np.allclose(body.positions(six=True), body.positions(), atol=1)
+
+
+def test_both_kinematics_agree():
+    motion = parse_bvh(BVHBody(4, 20).text(), 'a.bvh')
+    library = read_bvh(BVHBody(4, 20).text(), 'a.bvh')[2]
+    assert np.allclose(bvh_positions(motion), library, atol=1e-6)
+
+
+def plain_bvh(channels: str, values: str, root: str = 'Xposition Yposition Zposition Zrotation Xrotation Yrotation',
+              offset: str = '0 90 0', name: str = 'Knee') -> str:
+    """Two joints, one frame."""
+    return (f'HIERARCHY\nROOT Hips\n{{\nOFFSET 3 3 3\nCHANNELS {len(root.split())} {root}\nJOINT {name}\n{{\n'
+            f'OFFSET {offset}\n{channels}\nEnd Site\n{{\nOFFSET 0 10 0\n}}\n}}\n}}\nMOTION\nFrames: 1\n'
+            f'Frame Time: .04\n{values}\n')
+
+
+@pytest.mark.parametrize(('text', 'expected'), [
+    (plain_bvh('CHANNELS 1 Xrotation', '1 2 3 0 90 0 7'), [[1, 2, 3], [1, 2, 93]]),  # y turns to z
+    (plain_bvh('CHANNELS 0', '1 2 3 90 0 0'), [[1, 2, 3], [-89, 2, 3]]),  # y turns to -x
+    (plain_bvh('', '1 2 3 90 0 0'), [[1, 2, 3], [-89, 2, 3]]),
+    (plain_bvh('CHANNELS 3 zrotation xrotation yrotation', '1 2 3 0 90 0 1 2 3'), [[1, 2, 3], [1, 2, 93]]),
+    (plain_bvh('CHANNELS 0', '0 90 0', root='Zrotation Xrotation Yrotation'), [[3, 3, 3], [3, 3, 93]]),
+    (plain_bvh('CHANNELS 0', '2 1 3 0 0 0', root='Yposition Xposition Zposition Zrotation Xrotation Yrotation'),
+     [[1, 2, 3], [1, 92, 3]]),
+    (plain_bvh('CHANNELS 0', '0 0 90 1 2 3', root='Zrotation Xrotation Yrotation Xposition Yposition Zposition',
+               offset='0 0 90'), [[1, 2, 3], [91, 2, 3]]),  # z turns to x
+    (plain_bvh('CHANNELS 3 Xposition Yposition Zposition', '1 2 3 0 0 0 5 6 7'), [[1, 2, 3], [6, 8, 10]]),
+    (plain_bvh('CHANNELS 3 Xposition Yposition Zposition', '1 2 3 0 0 0 0 0 0'), [[1, 2, 3], [1, 92, 3]])])
+def test_poses_that_are_known(text, expected):
+    joints, edges, positions, fps = read_bvh(b'\xef\xbb\xbf' + text.encode(), 'a.bvh')
+    assert joints == ('Hips', 'Knee') and edges == [(1, 0)] and fps == pytest.approx(25)
+    assert np.allclose(positions[0], expected, atol=1e-9)
+
+
+def test_names_of_joints_in_other_encodings():
+    text = plain_bvh('CHANNELS 3 Zrotation Xrotation Yrotation', '1 2 3 0 90 0 1 2 3', name='Kn\u00f6chel')
+    assert read_bvh(text.encode(), 'a.bvh')[0] == ('Hips', 'Kn\u00f6chel')
+    joints, _, positions, _ = read_bvh(text.encode('latin-1'), 'a.bvh')
+    assert joints == ('Hips', 'Kn\\xf6chel') and np.allclose(positions[0, 1], [1, 2, 93])
+
+
+def test_the_joints_of_bandai_namco(tmp_path):
+    layout = get_layout('bandai21')
+    joints = [('joint_Root', None), *((name, 'joint_Root') for name in layout.joints[:1])]
+    parents = dict(layout.bones)
+    hips = layout.joints.index('Hips')
+    # the bones of the layout start at its centre, those of the file at the hips
+    above, todo = {}, [hips]
+    while todo:
+        here = todo.pop()
+        near = [c for c, p in layout.bones if p == here] + ([parents[here]] if here in parents else [])
+        for joint in near:
+            if joint != hips and joint not in above:
+                above[joint] = here
+                todo.append(joint)
+    joints += [(layout.joints[i], layout.joints[above[i]]) for i in above]
+    lines, moved = ['HIERARCHY'], []
+
+    def write(name: str) -> None:
+        offset = np.random.default_rng(len(moved)).uniform(-20, 20, 3).round(3) if name != 'joint_Root' else np.zeros(3)
+        moved.append(offset)
+        lines.extend([f'{"JOINT" if len(moved) > 1 else "ROOT"} {name}', '{', f'OFFSET {join(offset)}',
+                      'CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation'])
+        for child, parent in joints:
+            if parent == name:
+                write(child)
+        lines.append('}')
+
+    write('joint_Root')
+    frame = ' '.join(join([*offset, 0, 0, 0]) for offset in moved)
+    (tmp_path / 'dataset-2_run_active_001.bvh').write_text(
+        '\n'.join([*lines, 'MOTION', 'Frames:\t3', 'Frame Time:\t0.0333333', frame, frame, frame]))
+    archive = BVHConverter().convert(tmp_path, tmp_path / 'a', layout='bandai21', unit='cm')
+    assert archive.layout.name == 'bandai21' and archive.sequence(0).shape == (1, 3, 21, 3)
+    assert archive.meta['fps'] == 30 and np.allclose(archive.sequence(0)[0, 0, 0], moved[1] / 100)
 
 
 def test_a_folder_of_bvh_files(tmp_path):
@@ -279,7 +375,7 @@ def test_wrong_skeletons_are_named(old, new, message):
 @pytest.mark.parametrize(('old', 'new', 'message'), [
     ('\nltibia', '\nltail', "'ltail.*expected the name of a bone"), ('\n2\n', '\n', 'once a frame'),
     ('\nhead ', '\nhead 1 ', '3 numbers, once'), ('\nhead ', '\nhead x', 'finite numbers expected'),
-    ('\n1\nroot', '\nroot', 'expected a frame number')])
+    ('\n1\nroot', '\nroot', 'expected a frame number'), (':DEGREES', ':RADIANS', 'angles in radians, .* in degrees')])
 def test_wrong_motion_is_named(old, new, message):
     skeleton, text = parse_asf(Body().asf(), 'a.asf'), Body().amc().decode()
     assert old in text
@@ -293,8 +389,10 @@ def test_wrong_motion_is_named(old, new, message):
     ('Frames: 6', 'Frames: 7', 'but 6 lines of motion follow'), ('Frames: 6', 'Frames: 99999999999999999999', 'Frames'),
     ('Frame Time: 0.0', 'Frame Time: -0.0', 'seconds of a frame'), ('MOTION', 'NOTION', 'a line of a hierarchy'),
     ('CHANNELS 3', 'CHANNELS 4', 'CHANNELS'), ('JOINT Neck', 'JOINT Spine', "name 'Spine'"),
-    ('OFFSET', 'OFFSET x', 'OFFSET'),
-    ('ROOT', 'JOINT', 'one ROOT')])
+    ('OFFSET', 'OFFSET x', 'OFFSET'), ('OFFSET', 'OFFSET 1 2 3\n\tOFFSET', 'once a joint'),
+    ('End Site', 'CHANNELS 0\nEnd Site', 'CHANNELS once'), ('JOINT Spine', 'CHANNELS 1 Xrotation\nJOINT Spine', 'once'),
+    ('ROOT', 'JOINT', 'one ROOT'), ('ROOT Hips', 'ROOT Hips\nJOINT Tail', 'one ROOT'),
+    ('End Site', 'End Site\nEnd Site', 'end of a chain')])
 def test_wrong_hierarchies_are_named(old, new, message):
     text = BVHBody().text().decode()
     assert old in text
@@ -302,11 +400,26 @@ def test_wrong_hierarchies_are_named(old, new, message):
         read_bvh(text.replace(old, new, 1).encode(), 'a.bvh')
 
 
-def test_fuzzed_bvh():
+@pytest.mark.parametrize('six', [False, True])
+def test_fuzzed_bvh(six):
     joints, edges, *_ = read_bvh(BVHBody().text(), 'a.bvh')
     layout = Layout.from_edges('body', joints, edges, centre='Neck')
     read = functools.partial(read_bvh_clip, layout=layout, labels=Labels([]), scale=1., fps=None)
-    check_reader(read, 'a.bvh', BVHBody(0, 3).text())
+    check_reader(read, 'a.bvh', BVHBody(0, 3).text(six=six))
+
+
+def test_sections_after_the_hierarchy_and_radians():
+    body = Body(2)
+    plain = parse_asf(body.asf(), 'a.asf')
+    text = body.asf().decode().replace('angle deg', 'angle rad') + ':skin\nwhatever.obj\n'
+    for name, angles in body.axis.items():
+        text = re.sub(rf'(name {name}\r\n.*\r\n.*\r\n +axis ).*?  XYZ', rf'\g<1>{join(np.deg2rad(angles))}  XYZ', text)
+    skeleton = parse_asf(text.encode(), 'a.asf')
+    assert all(np.allclose(bone.axis, plain.bones[name].axis) for name, bone in skeleton.bones.items())
+    body.angles = {name: np.deg2rad(angles) for name, angles in body.angles.items()}
+    body.root[:, 3:] = np.deg2rad(body.root[:, 3:])
+    motion = parse_amc(body.amc().replace(b':DEGREES', b':RADIANS'), 'a.amc', skeleton)
+    assert np.allclose(joint_positions(skeleton, motion), Body(2).positions()[:, joint_order(skeleton)])
 
 
 def test_fuzzed_motion():
