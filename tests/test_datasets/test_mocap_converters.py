@@ -249,6 +249,41 @@ def test_bvh_against_a_second_kinematics(seed, end):
     assert {(joints[a], joints[b]) for a, b in edges} == {(name, parent) for name, parent in BVH_JOINTS if parent}
 
 
+def test_the_same_motion_as_bvh_and_as_amc():
+    body = Body(5)
+    body.axis = {name: np.zeros(3) for name in BONES}
+    body.dofs = {name: ['rx', 'ry', 'rz'] for name in BONES}
+    body.angles = {name: np.random.default_rng(6).uniform(-90, 90, (body.frames, 3)).round(4) for name in BONES}
+    skeleton = parse_asf(body.asf(), 'a.asf')
+    places = joint_positions(skeleton, parse_amc(body.amc(), 'a.amc', skeleton))
+    by_bone = dict(zip(skeleton.bones, places.swapaxes(0, 1), strict=True))
+    lines, frames = ['HIERARCHY'], [[] for _ in range(body.frames)]
+
+    def write(bone: str) -> None:
+        # a joint of a BVH is where a bone starts, and turns it; x first about fixed axes is z first about turning ones
+        above = BONES.get(bone)
+        offset = body.direction[above] * body.length[above] if above in BONES else np.zeros(3)
+        lines.extend([f'{"JOINT" if above else "ROOT"} {bone}', '{', f'OFFSET {join(offset)}'])
+        channels = 'Zrotation Yrotation Xrotation'
+        lines.append(f'CHANNELS 3 {channels}' if above else f'CHANNELS 6 Xposition Yposition Zposition {channels}')
+        for t in range(body.frames):
+            angles = body.angles[bone][t] if above else body.root[t, 3:]
+            frames[t] += [*(() if above else body.root[t, :3]), *angles[::-1]]
+        for child, parent in BONES.items():
+            if parent == bone:
+                write(child)
+        if bone not in BONES.values():
+            lines.extend(['End Site', '{', f'OFFSET {join(body.direction[bone] * body.length[bone])}', '}'])
+        lines.append('}')
+
+    write('root')
+    text = '\n'.join([*lines, 'MOTION', f'Frames: {body.frames}', 'Frame Time: 0.01', *(join(row) for row in frames)])
+    joints, _, positions, _ = read_bvh(text.encode(), 'a.bvh')
+    assert len(joints) == 31
+    for joint, place in zip(joints, positions.swapaxes(0, 1), strict=True):
+        assert np.allclose(place, by_bone[BONES.get(joint, 'root')], atol=1e-6)
+
+
 @pytest.mark.parametrize('seed', range(3))
 def test_positions_of_all_joints(seed):
     body = BVHBody(seed)
@@ -350,6 +385,20 @@ def test_a_folder_of_bvh_files(tmp_path):
     assert archive.layout.parts['left_leg'] and archive.meta['unit'] == 'm'
 
 
+def test_files_of_another_rate_are_named(tmp_path):
+    for i, fps in enumerate([60, 60, 30, 120]):
+        (tmp_path / f'take{i}.bvh').write_bytes(BVHBody(i, 8).text(fps=fps))
+    archive = BVHConverter().convert(tmp_path, tmp_path / 'a')
+    assert archive.meta['fps'] == 60 and archive.column('name').tolist() == ['take0', 'take1']
+    damaged = ' '.join(archive.meta['excluded']['the file is damaged'])
+    assert 'take2.bvh' in damaged and '30 frames per second, the other files have 60: pass --fps' in damaged
+    archive = BVHConverter().convert(tmp_path, tmp_path / 'b', fps=60)
+    assert archive.column('name').tolist() == ['take0', 'take1', 'take3'] and archive.sequence(2).shape[1] == 4
+    assert '--fps 60: the recordings have 30' in ' '.join(archive.meta['excluded']['the file is damaged'])
+    archive = BVHConverter().convert(tmp_path, tmp_path / 'c', fps=30)
+    assert len(archive) == 4 and archive.column('frames').tolist() == [4, 4, 8, 2]
+
+
 @pytest.mark.parametrize(('frames', 'rate', 'fps', 'expected'), [
     (9, 120, 30, [0, 4, 8]), (8, 120, 30, [0, 4]), (5, 50, 25, [0, 2, 4]), (4, 30, 25, [0, 1, 2]), (1, 120, 30, [0])])
 def test_fewer_frames_per_second(frames, rate, fps, expected):
@@ -404,7 +453,7 @@ def test_wrong_hierarchies_are_named(old, new, message):
 def test_fuzzed_bvh(six):
     joints, edges, *_ = read_bvh(BVHBody().text(), 'a.bvh')
     layout = Layout.from_edges('body', joints, edges, centre='Neck')
-    read = functools.partial(read_bvh_clip, layout=layout, labels=Labels([]), scale=1., fps=None)
+    read = functools.partial(read_bvh_clip, layout=layout, labels=Labels([]), scale=1., fps=None, usual=60)
     check_reader(read, 'a.bvh', BVHBody(0, 3).text(six=six))
 
 

@@ -2,6 +2,7 @@
 import argparse
 import functools
 import re
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,10 @@ _HDM05_NAME = re.compile(r'HDM_(?P<subject>[a-z]{2})_(?P<action>.+)_(?P<take>\d{
 _HDM05_LICENCE = 'CC BY-SA 3.0; "The data used in this project was obtained from HDM05." (Müller et al., CG-2007-2)'
 _CMU_LICENCE = 'free for all uses (mocap.cs.cmu.edu, NSF EIA-0196217)'
 _NO_SKELETON = 'no skeleton (.asf) goes with it'
+# Rates that differ by less are one, as 30 and 1 / 0.0333.
+_SAME_RATE = 2e-3
+# What is lost of a rate when its inverse is written with six digits; 29.97 is not 30.
+_TRUNCATED = 5e-4
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -61,12 +66,34 @@ def thinned(frames: int, rate: float, fps: float | None) -> np.ndarray | None:
     Raises:
         ConfigError: More frames are asked for than there are.
     """
-    if fps is None or abs(fps - rate) < 1e-3 * rate:
+    if fps is None or abs(fps - rate) <= _SAME_RATE * rate:
         return None
     if fps > rate:
-        raise ConfigError(f'--fps {fps:g}: the recordings have {rate:g} frames per second')
+        raise ConfigError(f'--fps {fps:g}: the recordings have {rate:.4g} frames per second')
     count = max(int((frames - 1) * fps / rate + 1e-9) + 1, 1)
     return np.round(np.arange(count) * rate / fps).astype(int).clip(max=frames - 1)
+
+
+def at_rate(file: object, frames: int, rate: float, fps: float | None, usual: float) -> np.ndarray | None:
+    """Frames of one file that make ``fps`` per second; None for all of them.
+
+    Args:
+        file: Its name, for messages.
+        frames: Number of its frames.
+        rate: Its frames per second.
+        fps: What was asked for, None for the rate that the recordings have.
+        usual: Frames per second of the recordings.
+
+    Raises:
+        DataError: The file is too slow for ``fps``, or without ``fps`` of another rate than the others.
+    """
+    if fps is None and abs(rate - usual) > _SAME_RATE * usual:
+        raise DataError(f'{file}, line 1: {rate:.4g} frames per second, the other files have {usual:.4g}: pass --fps '
+                        'to bring all to one rate')
+    try:
+        return thinned(frames, rate, fps)
+    except ConfigError as error:
+        raise DataError(f'{file}, line 1: {error}') from error
 
 
 def body_layout(joints: Sequence[str], edges: Sequence[tuple[int, int]], file: str, name: str,
@@ -96,14 +123,15 @@ def add_body_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--fps', type=float, help='take so many frames per second, the nearest ones; default: all')
 
 
-def read_bvh_clip(file: SourceFile, layout: Layout, labels: Labels, scale: float, fps: float | None) -> list[Clip]:
+def read_bvh_clip(file: SourceFile, layout: Layout, labels: Labels, scale: float, fps: float | None,
+                  usual: float) -> list[Clip]:
     """The clip of one BVH file.
 
     Raises:
-        DataError: The file is damaged or lacks a joint.
+        DataError: The file is damaged, lacks a joint, or is of another rate.
     """
     joints, _, positions, rate = read_bvh(file.read(), file)
-    keypoint = arrange(file, joints, positions, layout, scale, thinned(len(positions), rate, fps))
+    keypoint = arrange(file, joints, positions, layout, scale, at_rate(file, len(positions), rate, fps, usual))
     label, columns = labels.of(file)
     return [Clip(keypoint, file.stem, label, columns)]
 
@@ -145,10 +173,16 @@ class BVHConverter(FileConverter):
         first, (joints, edges, positions, rate) = first_readable(known.files, lambda file: read_bvh(file.read(), file))
         thinned(len(positions), rate, fps)
         found = body_layout(joints, edges, str(first), src.stem or 'bvh', skeleton, layout)
-        about = dict(fps=fps or round(rate, 3), unit='m' if unit else 'unknown', source=src.name)
-        read = functools.partial(read_bvh_clip, layout=found, labels=known, scale=METRES.get(unit, 1.), fps=fps)
+        about = dict(fps=fps or _rounded(rate), unit='m' if unit else 'unknown', source=src.name)
+        read = functools.partial(read_bvh_clip, layout=found, labels=known, scale=METRES.get(unit, 1.), fps=fps,
+                                 usual=rate)
         return Recordings(known.files, read, found, known.classes, split_maker(test_subjects, test_fraction, seed),
                           about, known.excluded)
+
+
+def _rounded(rate: float) -> float:
+    """The whole number that a file meant whose seconds of a frame have few digits."""
+    return float(round(rate)) if abs(rate - round(rate)) < _TRUNCATED * rate else round(rate, 3)
 
 
 def _check_fps(fps: float | None) -> None:
@@ -156,12 +190,12 @@ def _check_fps(fps: float | None) -> None:
         raise ConfigError(f'--fps {fps}: expected a positive number')
 
 
-def read_amc_clip(file: PairedFile, layout: Layout, labels: Labels, rates: dict[str, float],
-                  fps: float | None) -> list[Clip]:
+def read_amc_clip(file: PairedFile, layout: Layout, labels: Labels, rates: dict[str, float], fps: float | None,
+                  usual: float = CMU_FPS) -> list[Clip]:
     """The clip of an AMC file and its skeleton.
 
     Raises:
-        DataError: One of them is damaged, or they do not belong together.
+        DataError: One of them is damaged, they do not belong together, or the motion is of another rate.
     """
     skeleton = parse_asf(file.partner.read(), file.partner)
     motion = parse_amc(file.read(), file, skeleton)
@@ -169,7 +203,7 @@ def read_amc_clip(file: PairedFile, layout: Layout, labels: Labels, rates: dict[
         positions = joint_positions(skeleton, motion)
     except DataError as error:
         raise DataError(f'{file}, line 1: {error}') from error
-    step = thinned(len(positions), rates.get(str(file), CMU_FPS), fps)
+    step = at_rate(file, len(positions), rates.get(str(file), CMU_FPS), fps, usual)
     keypoint = arrange(file, skeleton.joints, positions, layout, skeleton.metres_per_unit, step)
     label, columns = labels.of(file)
     return [Clip(keypoint, file.stem, label, columns)]
@@ -232,9 +266,10 @@ class AcclaimConverter(FileConverter):
         """What there is to read, once labels and rates are known."""
         first, body = first_readable(known.files, lambda file: parse_asf(file.partner.read(), file.partner))
         found = body_layout(body.joints, body.edges, str(first.partner), first.partner.stem, skeleton, layout)
-        rate = max({rates.get(str(file), CMU_FPS) for file in known.files})
-        thinned(1, rate, fps)
-        read = functools.partial(read_amc_clip, layout=found, labels=known, rates=rates, fps=fps)
+        every = [rates.get(str(file), CMU_FPS) for file in known.files]
+        rate = statistics.mode(every)
+        thinned(1, max(every), fps)
+        read = functools.partial(read_amc_clip, layout=found, labels=known, rates=rates, fps=fps, usual=rate)
         return Recordings(known.files, read, found, known.classes, split_maker(**splits),
                           dict(fps=fps or rate, unit='m', **about), {**excluded, **known.excluded})
 
