@@ -4,6 +4,7 @@ import functools
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from mmactclr.structures.layouts import Layout, get_layout, list_layouts
 from .file_converter import Clip, FileConverter, Recordings
 from .json_source import load_json
 from .labels import Labels, add_label_arguments, find_labels, split_maker
+from .pose_frames import FrameFiles, join_frames
 from .pose_json import Detection, Video, parse_pose
 from .pose_tracks import persons_in
 from .source_files import SourceFile, find_files, first_readable
@@ -24,15 +26,25 @@ LAYOUTS = {17: 'coco17', 18: 'openpose18', 25: 'openpose25', 33: 'mediapipe33'}
 _MOST_JOINTS = 1000
 
 
-def read_video(content: bytes, file: SourceFile) -> Video:
-    """Detections of a file.
+def read_video(file: SourceFile) -> Video:
+    """Detections of a file, or of the files of a video.
 
     Raises:
         DataError: It is damaged, or of another form.
     """
+    if isinstance(file, FrameFiles):
+        return parse_pose({'frames': [_frame_of(part, number) for number, part in file.frames]}, file)
+    content = file.read()
     if file.name.lower().endswith('.npz'):
         return _from_npz(content, file)
     return parse_pose(load_json(content, file), file)
+
+
+def _frame_of(file: SourceFile, number: int) -> dict[str, Any]:
+    entry = load_json(file.read(), file)
+    if not isinstance(entry, dict) or 'people' not in entry:
+        raise DataError(f'{file}: no field people, expected what OpenPose writes of a frame')
+    return {**entry, 'frame': number}
 
 
 def _from_npz(content: bytes, file: object) -> Video:
@@ -79,7 +91,7 @@ def read_pose(file: SourceFile, layout: Layout, axes: int, labels: Labels, max_p
     Raises:
         DataError: The file is damaged, or has other joints than the layout.
     """
-    video = read_video(file.read(), file)
+    video = read_video(file)
     persons = persons_in(video, file, max_persons, min_score)
     if persons.shape[2] != layout.num_joints or persons.shape[3] < axes:
         raise DataError(f'{file}: field keypoints has {persons.shape[2]} joints of {persons.shape[3]} coordinates, the '
@@ -125,12 +137,15 @@ class PoseConverter(FileConverter):
         """
         if max_persons < 1 or fps is not None and not fps > 0:
             raise ConfigError(f'--max-persons {max_persons} --fps {fps}: expected one person and a positive number')
-        known = find_labels(src, find_files(src, '*.json', '*.npz'), labels)
+        known = find_labels(src, join_frames(find_files(src, '*.json', '*.npz')), labels)
         _, (video, points) = first_readable(known.files, _look_for_people)
         joints, axes = points.shape
         if layout is None and joints not in LAYOUTS:
             raise ConfigError(f'{src}: {joints} joints, which layout is that? Pass --layout, one of '
                               f'{", ".join(list_layouts())}')
+        if layout is None and (joints, axes) == (17, 3):
+            raise ConfigError(f'{src}: 17 joints with depth may be those of h36m17 or of coco17: pass --layout (a score '
+                              'is no depth: it belongs into a field of its own, scores)')
         found = get_layout(layout or LAYOUTS[joints])
         if found.num_joints != joints:
             raise ConfigError(f'--layout {found.name} has {found.num_joints} joints, {src} has {joints}')
@@ -145,7 +160,7 @@ class PoseConverter(FileConverter):
 
 
 def _look_for_people(file: SourceFile) -> tuple[Video, np.ndarray]:
-    video = read_video(file.read(), file)
+    video = read_video(file)
     for detections in video.frames.values():
         if detections:
             return video, detections[0].points

@@ -15,7 +15,9 @@ _SHOWN = 200
 _MOST_FRAMES, _MOST_PEOPLE = 2_160_000, 1000
 _WORLD = ('pose_world_landmarks', 'world_landmarks', 'poseWorldLandmarks', 'worldLandmarks')
 _IMAGE = ('pose_landmarks', 'landmarks', 'poseLandmarks')
-_TRACK = ('track_id', 'idx', 'person_id', 'id')
+_TRACK = ('track_id', 'idx', 'person_id')
+# Lists of people in a frame, and where a person's joints are in them: OpenPose and AlphaPose's "open", its "cmu".
+_PEOPLE = {'people': 'pose_keypoints_2d', 'bodies': 'joints'}
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,14 @@ def parse_pose(content: Any, file: object) -> Video:
     """
     fps = None
     place = ''
+    size = None
+    if isinstance(content, Mapping) and content and all(
+            isinstance(entry, Mapping) and entry.keys() & _PEOPLE.keys() for entry in content.values()):
+        # AlphaPose's forms of other estimators: frames by the name of their image
+        content = [{**entry, 'frame': name} for name, entry in content.items()]
     if isinstance(content, Mapping):
-        fps = _rate(content.get('fps'), file)
+        fps = _positive(content.get('fps'), f'{file}: field fps')
+        size = _size(content, file)
         key = next((key for key in ('instance_info', 'annotations', 'frames', 'predictions', 'results')
                     if isinstance(content.get(key), list)), None)
         if key is None:
@@ -85,15 +93,30 @@ def parse_pose(content: Any, file: object) -> Video:
     if len(shapes) > 1 or len(units) > 1:
         raise DataError(f'{file}: field {place or "[0]"} mixes people of {sorted(shapes)[:3]} joints and coordinates, '
                         'expected one kind')
-    return Video(frames, units.pop() if units else 'pixel', fps)
+    unit = units.pop() if units else 'pixel'
+    if unit == 'image' and size is not None:
+        return Video(_in_pixels(frames, size), 'pixel', fps)
+    return Video(frames, unit, fps)
 
 
-def _rate(value: Any, file: object) -> float | None:
+def _positive(value: Any, where: str) -> float | None:
     if value is None:
         return None
     if type(value) not in (int, float) or not 0 < value < _LARGEST:
-        raise DataError(f'{file}: field fps is {ascii(value)[:40]}, expected a positive number')
+        raise DataError(f'{where} is {ascii(value)[:40]}, expected a positive number')
     return float(value)
+
+
+def _size(content: Mapping[str, Any], file: object) -> tuple[float, float] | None:
+    """Width and height of the image, None if they are not said."""
+    width, height = (_positive(content.get(name), f'{file}: field {name}') for name in ('width', 'height'))
+    return (width, height) if width and height else None
+
+
+def _in_pixels(frames: dict[int, list[Detection]], size: tuple[float, float]) -> dict[int, list[Detection]]:
+    """Shares of width and height, which are of different length, as pixels."""
+    return {number: [Detection(people.points[:, :2] * size, people.scores, people.track) for people in detections]
+            for number, detections in frames.items()}
 
 
 def _frame(entry: Any, i: int, where: str) -> tuple[int, list[Detection], str | None]:
@@ -107,12 +130,12 @@ def _frame(entry: Any, i: int, where: str) -> tuple[int, list[Detection], str | 
         people = _list(entry['instances'], f'{where}.instances')
         found = [_person(person, f'{where}.instances[{k}]') for k, person in enumerate(people)]
         return _number(entry.get('frame_id', i), f'{where}.frame_id'), found, 'pixel'
-    if 'people' in entry:
-        people = _list(entry['people'], f'{where}.people')
-        name = 'pose_keypoints_2d'
-        found = [_flat(_field(person, name, f'{where}.people[{k}]'), f'{where}.people[{k}].{name}')
-                 for k, person in enumerate(people)]
-        return _number(entry.get('frame', i), f'{where}.frame'), found, 'pixel'
+    for people, name in _PEOPLE.items():
+        if people in entry:
+            each = [(f'{where}.{people}[{k}]', person)
+                    for k, person in enumerate(_list(entry[people], f'{where}.{people}'))]
+            found = [_flat(_field(person, name, at), f'{at}.{name}', _track(person)) for at, person in each]
+            return _number(entry.get('frame', i), f'{where}.frame'), found, 'pixel'
     if 'keypoints' in entry:
         number = _number(entry.get('image_id', entry.get('frame_id', i)), f'{where}.image_id')
         return number, [_person(entry, where)], 'pixel'
@@ -133,10 +156,8 @@ def _frame(entry: Any, i: int, where: str) -> tuple[int, list[Detection], str | 
 def _person(person: Any, where: str) -> Detection:
     """MMPose (pairs or triples and scores beside them) and COCO, AlphaPose (flat, x y score)."""
     points = _list(_field(person, 'keypoints', where), f'{where}.keypoints')
-    track = next((str(person[name]) for name in _TRACK if isinstance(person.get(name), (int, str, float))), None)
     if points and not isinstance(points[0], list):
-        found = _flat(points, f'{where}.keypoints')
-        return Detection(found.points, found.scores, track)
+        return _flat(points, f'{where}.keypoints', _track(person))
     rows = _numbers(points, f'{where}.keypoints', 2)
     if rows.shape[1] not in (2, 3):
         raise DataError(f'{where}.keypoints: {rows.shape[1]} numbers a joint, expected 2 or 3')
@@ -145,15 +166,26 @@ def _person(person: Any, where: str) -> Detection:
         scores = _numbers(_list(person['keypoint_scores'], f'{where}.keypoint_scores'), f'{where}.keypoint_scores', 1)
         if len(scores) != len(rows):
             raise DataError(f'{where}.keypoint_scores: {len(scores)} scores of {len(rows)} joints')
-    return Detection(rows, scores, track)
+    return Detection(rows, scores, _track(person))
 
 
-def _flat(values: Any, where: str) -> Detection:
+def _track(person: Mapping[str, Any]) -> str | None:
+    """Who it is, None if nothing says so; of a list, which AlphaPose has where it merged detections, the first."""
+    for value in (person.get(name) for name in _TRACK):
+        while isinstance(value, list) and value:
+            value = value[0]
+        # OpenPose, if it follows nobody, says -1
+        if isinstance(value, str) or isinstance(value, (int, float)) and value >= 0:
+            return str(value)
+    return None
+
+
+def _flat(values: Any, where: str, track: str | None) -> Detection:
     numbers = _numbers(_list(values, where), where, 1)
     if not len(numbers) or len(numbers) % 3:
         raise DataError(f'{where}: {len(numbers)} numbers, expected x, y and score of every joint')
     rows = numbers.reshape(-1, 3)
-    return Detection(rows[:, :2], rows[:, 2])
+    return Detection(rows[:, :2], rows[:, 2], track)
 
 
 def _landmarks(points: list, where: str, axes: int) -> Detection:

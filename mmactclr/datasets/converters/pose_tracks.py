@@ -5,7 +5,8 @@ from mmactclr.errors import DataError
 
 from .pose_json import Detection, Video
 
-# A person in the next frame is one whose middle has moved by less than this share of the height and width together.
+# A person in the next frame is one whose joints have moved on average by less than this share of height and width
+# together.
 _NEAR = .5
 # Frames after which somebody who is away is given up.
 _PATIENCE = 30
@@ -40,8 +41,7 @@ def persons_in(video: Video, file: object, max_persons: int, min_score: float) -
     for number in numbers:
         for name, detection in follow(number, video.frames[number]):
             tracks.setdefault(name, {}).setdefault(number - first, detection)
-    size = {name: np.mean([np.ptp(d.points[:, :2], axis=0).sum() for d in seen.values()])
-            for name, seen in tracks.items()}
+    size = {name: np.mean([_extent(d) for d in seen.values()]) for name, seen in tracks.items()}
     ranked = sorted(tracks, key=lambda name: (-len(tracks[name]), -size[name]))[:max_persons]
     kept = [name for name in tracks if name in ranked]
     shape = next(iter(tracks[kept[0]].values())).points.shape
@@ -52,21 +52,41 @@ def persons_in(video: Video, file: object, max_persons: int, min_score: float) -
     return persons
 
 
+def _seen(person: Detection) -> np.ndarray:
+    """(V,) which joints were found; all of them if none was, so that there is a place at any rate."""
+    seen = person.points[:, :2].any(1) & (person.scores > 0)
+    return seen if seen.any() else np.ones(len(seen), dtype=bool)
+
+
+def _extent(person: Detection) -> float:
+    """Width and height together."""
+    return float(np.ptp(person.points[_seen(person), :2], axis=0).sum())
+
+
+def _distance(person: Detection, before: Detection) -> float:
+    """How far joints that were found both times have moved on average, as a share of the larger extent."""
+    now, then = _seen(person), _seen(before)
+    both = now & then
+    if both.any():
+        moved = np.linalg.norm(person.points[both, :2] - before.points[both, :2], axis=1).mean()
+    else:
+        moved = np.linalg.norm(person.points[now, :2].mean(0) - before.points[then, :2].mean(0))
+    return float(moved) / max(_extent(person), _extent(before), 1e-9)
+
+
 class _Follower:
     """Names people frame by frame."""
 
     def __init__(self) -> None:
-        self._last: dict[str, tuple[int, np.ndarray, float]] = {}
+        self._last: dict[str, tuple[int, Detection]] = {}
         self._count = 0
 
     def __call__(self, number: int, people: list[Detection]) -> list[tuple[str, Detection]]:
         if all(person.track is not None for person in people):
             return [(f'track {person.track}', person) for person in people]
-        middles = np.array([person.points[:, :2].mean(0) for person in people])
-        sizes = np.array([np.ptp(person.points[:, :2], axis=0).sum() for person in people])
         self._last = {name: known for name, known in self._last.items() if number - known[0] <= _PATIENCE}
-        pairs = [(float(np.linalg.norm(middles[i] - middle)) / max(sizes[i], size, 1e-9), i, name)
-                 for i in range(len(people)) for name, (_, middle, size) in self._last.items()]
+        pairs = [(_distance(person, before), i, name)
+                 for i, person in enumerate(people) for name, (_, before) in self._last.items()]
         names: dict[int, str] = {}
         for distance, i, name in sorted(pairs):
             if distance < _NEAR and i not in names and name not in names.values():
@@ -75,5 +95,5 @@ class _Follower:
             if i not in names:
                 names[i] = f'person {self._count}'
                 self._count += 1
-            self._last[names[i]] = number, middles[i], float(sizes[i])
+            self._last[names[i]] = number, people[i]
         return [(names[i], person) for i, person in enumerate(people)]
