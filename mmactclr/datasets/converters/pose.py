@@ -144,8 +144,8 @@ class PoseConverter(FileConverter):
             raise ConfigError(f'{src}: {joints} joints, which layout is that? Pass --layout, one of '
                               f'{", ".join(list_layouts())}')
         if layout is None and (joints, axes) == (17, 3):
-            raise ConfigError(f'{src}: 17 joints with depth may be those of h36m17 or of coco17: pass --layout (a score '
-                              'is no depth: it belongs into a field of its own, scores)')
+            raise ConfigError(f'{src}: 17 joints with depth may be those of h36m17 or of coco17: pass --layout '
+                              '(a score is no depth: it belongs into a field of its own, scores)')
         found = get_layout(layout or LAYOUTS[joints])
         if found.num_joints != joints:
             raise ConfigError(f'--layout {found.name} has {found.num_joints} joints, {src} has {joints}')
