@@ -1,4 +1,5 @@
 """Writes a skeleton archive sequence by sequence."""
+import functools
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -24,9 +25,14 @@ from .archive_format import (
     npy_header,
 )
 from .splits import as_split, split_counts
-from .staging import Staging, restore
+from .staging import Staging
 
 Splits = Mapping[str, Sequence[str] | np.ndarray]
+
+
+def _printable(text: str) -> str:
+    """Text that UTF-8 can hold, whatever the names of files hold."""
+    return text.encode('utf-8', 'backslashreplace').decode()
 
 
 class ArchiveWriter:
@@ -70,7 +76,8 @@ class ArchiveWriter:
                  fps: float | None = None, unit: str = 'm', source: str = '', licence: str = '',
                  extra: Mapping[str, Any] | None = None, overwrite: bool = False,
                  strict: bool = False, resume: str | None = None) -> None:
-        self.dst = Path(dst)
+        # '.' has no name to write beside
+        self.dst = Path(dst) if Path(dst).name else Path(dst).resolve()
         self.layout = get_layout(layout)
         self.classes = tuple(str(name) for name in classes)
         self._about = dict(fps=fps, unit=unit, source=source, licence=licence,
@@ -84,10 +91,7 @@ class ArchiveWriter:
         self._num_axes: int | None = None
         self.excluded: dict[str, list[str]] = {}
         self.notes: dict[str, list[str]] = {}
-        self.dst.parent.mkdir(parents=True, exist_ok=True)
-        restore(self.dst)
-        check_destination(self.dst, overwrite)
-        self._staging = Staging(self.dst, resume)
+        self._staging = Staging(self.dst, resume, functools.partial(check_destination, self.dst, overwrite))
         self._open_keypoints()
 
     def _open_keypoints(self) -> None:
@@ -104,6 +108,8 @@ class ArchiveWriter:
             self._file.truncate(whole)
             self._file.seek(whole)
         else:
+            if entries:
+                self._staging.begin_again()
             self._file = path.open('wb')
             self._file.write(header)
 
@@ -143,7 +149,7 @@ class ArchiveWriter:
             DataError: The shape does not fit the layout or the sequences before, the columns
                 differ, or, with ``strict``, the sequence cannot be used.
         """
-        name = str(name) or f'sequence_{len(self._kept):06d}'
+        name = _printable(str(name)) or f'sequence_{len(self._kept):06d}'
         keypoint = np.asarray(keypoint)
         self._check_shape(keypoint, name)
         fault = self._fault(keypoint, int(label))
@@ -172,7 +178,7 @@ class ArchiveWriter:
         """
         if self.strict:
             raise DataError(f'sequence {name!r}: {reason}')
-        self._event(name=name, fault=reason)
+        self._event(name=_printable(name), fault=_printable(reason))
 
     def _event(self, **event: Any) -> None:
         self._record(**event)

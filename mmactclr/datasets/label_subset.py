@@ -59,6 +59,7 @@ def write_label_subset(path: str | Path, archive: SkeletonArchive, positions: np
         **how: What else to note: split, fraction, per_class, seed.
     """
     path = Path(path)
+    positions_by_name(archive)
     names = archive.column('name')[positions].tolist()
     content = dict(format=FORMAT, archive=archive.checksum, **how, sequences=len(names), names=names)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,6 +67,21 @@ def write_label_subset(path: str | Path, archive: SkeletonArchive, positions: np
     aside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
     os.replace(aside, path)
     return path
+
+
+def positions_by_name(archive: SkeletonArchive) -> dict[str, int]:
+    """Position of every sequence by its name.
+
+    Raises:
+        DataError: Two sequences have one name.
+    """
+    names = archive.column('name').tolist()
+    place = {str(name): i for i, name in enumerate(names)}
+    if len(place) < len(names):
+        twice = next(name for i, name in enumerate(names) if place[str(name)] != i)
+        raise DataError(f'{archive.path}: the name {str(twice)[:80]!r} stands for several sequences, which a list of '
+                        'names cannot tell apart; convert the data with different names')
+    return place
 
 
 def read_label_subset(path: str | Path, archive: SkeletonArchive) -> np.ndarray:
@@ -83,7 +99,7 @@ def read_label_subset(path: str | Path, archive: SkeletonArchive) -> np.ndarray:
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise DataError(f'{path} is no label subset: expected "format": "{FORMAT}" and a list "names"; make one with '
                         'tools/dataset_converters/archive.py label-subset')
-    place = {str(name): i for i, name in enumerate(archive.column('name'))}
+    place = positions_by_name(archive)
     unknown = [name for name in names if name not in place]
     if unknown:
         raise DataError(f'label subset {path}: {len(unknown)} of {len(names)} sequences are not in {archive.path}, the '

@@ -7,6 +7,7 @@ journal says what is being written; every further one what was added since the l
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,7 +27,7 @@ def _replaced(dst: Path) -> Path:
     return dst.with_name(f'.{dst.name}.old')
 
 
-def restore(dst: Path) -> None:
+def _restore(dst: Path) -> None:
     """Undoes the replacement of an archive that was interrupted between its two renames."""
     old = _replaced(dst)
     if old.is_dir():
@@ -43,27 +44,42 @@ class Staging:
         dst: Archive folder to create.
         key: What is being written, in a form that differs when the outcome would; None for an archive that cannot be
             gone on with.
+        check: Raises where the destination must not be written; called when nobody else can.
 
     Attributes:
         folder (Path): Where the files of the archive are written.
         replayed (list[dict]): What the journal of an interrupted process with the same key says, oldest first.
 
     Raises:
-        DataError: Another process is writing this archive.
+        DataError: Another process is writing this archive, or the folder cannot be written.
     """
 
-    def __init__(self, dst: Path, key: str | None = None) -> None:
-        self._dst, self._key = dst, key
+    def __init__(self, dst: Path, key: str | None, check: Callable[[], None]) -> None:
+        self._dst, self._key, self._journal = dst, key, None
         self._root = dst.with_name(f'.{dst.name}.partial')
         self.folder = self._root / ARCHIVE
-        self._root.mkdir(parents=True, exist_ok=True)
-        self._lock = self._take_lock()
+        is_new = not self._root.exists()
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            self._lock = self._take_lock()
+        except OSError as error:
+            raise DataError(f'{dst} cannot be written ({error}): choose another destination') from error
+        try:
+            _restore(dst)
+            check()
+        except BaseException:
+            if is_new:
+                self.discard()
+            else:
+                self.release()
+            raise
         self.replayed = self._read_journal()
         if not self.replayed:
             shutil.rmtree(self.folder, ignore_errors=True)
             (self._root / JOURNAL).unlink(missing_ok=True)
         self.folder.mkdir(exist_ok=True)
-        self._journal = self._open_journal() if key is not None else None
+        if key is not None:
+            self._journal = self._open_journal()
 
     def _take_lock(self) -> IO[str]:
         lock = (self._root / LOCK).open('w')
@@ -107,6 +123,13 @@ class Staging:
         journal.write(json.dumps(entry) + '\n')
         journal.flush()
 
+    def begin_again(self) -> None:
+        """Forgets what an interrupted process had written."""
+        self.replayed = []
+        self._journal.close()
+        (self._root / JOURNAL).unlink()
+        self._journal = self._open_journal()
+
     def note(self, entry: dict[str, Any]) -> None:
         """Appends an entry to the journal; what it vouches for must have been written before."""
         self._write(self._journal, entry)
@@ -127,5 +150,8 @@ class Staging:
 
     def discard(self) -> None:
         """Removes the folder."""
-        self.release()
+        if fcntl is None:
+            self.release()
+        # while it is locked, so that nobody else's goes
         shutil.rmtree(self._root, ignore_errors=True)
+        self.release()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmactclr.datasets import ArchiveWriter, SkeletonArchive
+from mmactclr.datasets import ArchiveWriter, SkeletonArchive, verify_archive
 from mmactclr.datasets.archive_format import npy_header
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.structures.layouts import get_layout
@@ -205,3 +205,21 @@ def test_only_an_archive_is_replaced_and_only_on_demand(make_archive, tmp_path):
     with ArchiveWriter(tmp_path / 'empty', LAYOUT) as writer:
         writer.add(motion(3))
         assert len(writer.finish()) == 1
+
+
+def test_names_that_no_text_file_can_hold_are_written_readably(tmp_path):
+    with ArchiveWriter(tmp_path / 'a', LAYOUT) as writer:
+        writer.add(motion(3), name='caf\udce9')
+        writer.exclude('th\udce9', 'damaged: na\udcefve')
+        archive = writer.finish()
+    assert archive.column('name').tolist() == ['caf\\udce9'] and verify_archive(archive.path).ok
+    assert archive.meta['excluded'] == {'damaged: na\\udcefve': ['th\\udce9']}
+
+
+def test_the_working_folder_is_no_destination_unless_it_is_empty(tmp_path, monkeypatch):
+    (tmp_path / 'here').mkdir()
+    monkeypatch.chdir(tmp_path / 'here')
+    (tmp_path / 'here' / 'x.txt').write_text('x')
+    with pytest.raises(DataError, match='not only a skeleton archive'):
+        ArchiveWriter('.', LAYOUT)
+    assert [path.name for path in tmp_path.iterdir()] == ['here']

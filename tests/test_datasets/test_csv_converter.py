@@ -2,15 +2,16 @@
 import csv
 import io
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mmactclr.datasets.converters import CSVConverter
-from mmactclr.datasets.converters.csv_files import find_skeleton, read_csv
-from mmactclr.datasets.converters.csv_table import read_motion
-from mmactclr.datasets.converters.labels import Labels, find_labels
+from mmactclr.datasets.converters.csv_files import find_skeleton, match_joints, read_csv
+from mmactclr.datasets.converters.csv_table import GAPS, read_motion
+from mmactclr.datasets.converters.labels import Labels, find_labels, split_maker
 from mmactclr.datasets.converters.source_files import find_files
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.structures import Layout, get_layout
@@ -56,7 +57,7 @@ def moving(persons: int = 1, frames: int = 7, axes: int = 3) -> np.ndarray:
 @pytest.mark.parametrize('axes', [2, 3])
 def test_spellings_of_one_table(options, axes):
     written = moving(axes=axes)
-    joints, found = read_motion(b'\xef\xbb\xbf# by a sensor\n\n' + wide(written, **options), 'a.csv')
+    joints, found, _ = read_motion(b'\xef\xbb\xbf# by a sensor\n\n' + wide(written, **options), 'a.csv')
     assert joints == JOINTS and np.array_equal(found, written)
 
 
@@ -65,13 +66,13 @@ def test_two_persons_and_gaps():
     content = wide(written, person=True).split(b'\n')
     del content[2]  # the second person of the first frame
     written[1, 0] = 0
-    joints, found = read_motion(b'\n'.join(content), 'a.csv')
+    joints, found, _ = read_motion(b'\n'.join(content), 'a.csv')
     assert np.array_equal(found, written)
 
 
 def test_a_line_a_joint():
     written = moving()
-    joints, found = read_motion(long(written), 'a.csv')
+    joints, found, _ = read_motion(long(written), 'a.csv')
     assert joints == JOINTS and np.array_equal(found, written)
     lines = long(written).split(b'\n')
     np.random.default_rng(0).shuffle(lines[1:])
@@ -91,7 +92,7 @@ def test_joints_that_were_not_seen_are_zero(word):
 
 def test_columns_of_other_things_are_ignored():
     content = '\n'.join(['time,mood,hip_x,hip_y,hip_z,hip_score', '0.5,good,1,2,3,x', '0.25,,4,5,6,'])
-    joints, found = read_motion(content.encode(), 'a.csv')
+    joints, found, _ = read_motion(content.encode(), 'a.csv')
     assert joints == ('hip',) and found[0, :, 0].tolist() == [[4, 5, 6], [1, 2, 3]]  # in the order of time
 
 
@@ -249,3 +250,90 @@ def test_a_file_without_a_joint_that_others_have_is_left_out(tmp_path):
     (tmp_path / 'raw' / 'nod' / 'take9.csv').write_bytes(wide(moving()[:, :, :9], JOINTS[:9]))
     archive = CSVConverter().convert(tmp_path / 'raw', tmp_path / 'a')
     assert len(archive) == 11 and "no joint 'right_foot'" in archive.meta['excluded']['the file is damaged'][0]
+
+
+def test_recordings_of_one_name_in_two_folders_are_both_kept(tmp_path):
+    for kind in ('wave', 'nod'):
+        (tmp_path / 'raw' / kind).mkdir(parents=True)
+        for i in range(3):
+            (tmp_path / 'raw' / kind / f'{i:03}.csv').write_bytes(wide(moving()))
+    (tmp_path / 'raw' / 'nod' / 'own.csv').write_bytes(wide(moving()))
+    archive = CSVConverter().convert(tmp_path / 'raw', tmp_path / 'a')
+    assert sorted(archive.column('name')) == [
+        'nod/000', 'nod/001', 'nod/002', 'own', 'wave/000', 'wave/001', 'wave/002']
+
+
+def test_joints_whose_names_are_alike_are_told_apart_or_refused():
+    assert match_joints(['M1_1', 'M11'], ['M11', 'M1_1']) == [1, 0]
+    assert match_joints(['\u5de6\u8098', '\u53f3\u8098'], ['\u53f3\u8098', '\u5de6\u8098']) == [1, 0]
+    assert match_joints(['Left Elbow', 'HEAD'], ['left_elbow', 'head']) == [0, 1]
+    assert match_joints(['m1.1', 'm11'], ['M11', 'M1_1']) == [None, None]  # which is which?
+
+
+def test_going_on_after_the_table_was_edited_begins_again(tmp_path, monkeypatch):
+    from mmactclr.datasets.converters import file_converter
+    monkeypatch.setattr(file_converter, '_BATCH', 2)
+    write_source(tmp_path / 'raw')
+    table, original = tmp_path / 'labels.csv', file_converter.ArchiveWriter.checkpoint
+    table.write_text('file,label\n' + ''.join(f'take{i},{"ab"[i % 2]}\n' for i in range(12)))
+
+    def interrupted(self, done):
+        original(self, done)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(file_converter.ArchiveWriter, 'checkpoint', interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            CSVConverter().convert(tmp_path / 'raw', tmp_path / 'a', labels=table, workers=1)
+    table.write_text('file,label\n' + ''.join(f'take{i},{"ba"[i % 2]}\n' for i in range(12)))
+    archive = CSVConverter().convert(tmp_path / 'raw', tmp_path / 'a', labels=table, workers=1)
+    assert archive.labels.tolist() == [1 - i % 2 for i in range(12)]
+
+
+def test_tables_as_spreadsheets_write_them(tmp_path):
+    write_source(tmp_path / 'raw')
+    table = tmp_path / 'labels.csv'
+    table.write_text('File,Label,Subject,big\n' + ''.join(
+        f'take{i},{"ab"[i % 2]},0{i % 3},{10 ** 20 + i}\n' for i in range(12)))
+    archive = CSVConverter().convert(tmp_path / 'raw', tmp_path / 'a', labels=table, test_subjects=['01'])
+    assert archive.column('subject').tolist()[:3] == ['00', '01', '02'] and len(archive.split('xsub', 'test')) == 4
+    assert archive.column('big')[3] == '100000000000000000003'
+    with pytest.raises(ConfigError, match='no recording of 1; there are 00, 01, 02'):
+        CSVConverter().convert(tmp_path / 'raw', tmp_path / 'b', labels=table, test_subjects=['1'])
+    for header, message in (('file,keypoint', 'names of the archive'), ('file,notes', 'names of the archive'),
+                            ('file,split,split_xsub', 'the same split')):
+        table.write_text(header + '\n' + 'take1' + ',train' * header.count(',') + '\n')
+        with pytest.raises(DataError, match=message):
+            CSVConverter().convert(tmp_path / 'raw', tmp_path / 'b', labels=table)
+
+
+def test_a_path_that_is_exact_comes_before_a_name_that_two_files_have(tmp_path):
+    (tmp_path / 'raw' / 'sub').mkdir(parents=True)
+    for path in ('x.csv', 'sub/x.csv'):
+        (tmp_path / 'raw' / path).write_bytes(wide(moving()))
+    (tmp_path / 'labels.csv').write_text('file,label\nx.csv,a\nsub/x,b\n')
+    files = find_files(tmp_path / 'raw', '*.csv')
+    labels = find_labels(tmp_path / 'raw', files, tmp_path / 'labels.csv')
+    assert {labels.name_of(file): labels.of(file)[0] for file in files} == {'x': 0, 'sub/x': 1}
+
+
+def test_a_zip_without_folders_names_no_class(tmp_path):
+    with zipfile.ZipFile(tmp_path / 'takes.zip', 'w') as file:
+        file.writestr('one.csv', wide(moving()))
+    assert CSVConverter().convert(tmp_path / 'takes.zip', tmp_path / 'a').classes == ()
+
+
+@pytest.mark.parametrize('fraction', [.01, .5, .99])
+def test_every_class_trains_and_tests_where_it_has_two(fraction):
+    columns = dict(label=np.repeat([0, 1, 2], [5, 2, 1]))
+    split = split_maker(Labels([]), test_fraction=fraction)(columns)['random']
+    assert {(label, part) for label, part in zip(columns['label'].tolist(), split.tolist(), strict=True)} == {
+        (0, 'train'), (0, 'test'), (1, 'train'), (1, 'test'), (2, 'train')}
+
+
+def test_cells_that_make_up_for_each_other_and_gaps_in_the_numbers_of_frames():
+    with pytest.raises(DataError, match="line 3: column 1: '1 2'"):
+        read_motion(b'hip_x,hip_y,hip_z\n1,2,3\n1 2,,3\n', 'a.csv')
+    assert read_motion(b'hip_x,hip_y\n"1","2.5"\n', 'a.csv')[1].ravel().tolist() == [1, 2.5]
+    assert read_motion(b'frame,hip_x,hip_y\n0,1,1\n1,1,1\n50,1,1\n', 'a.csv')[2] == (GAPS,)
+    assert read_motion(b'frame,hip_x,hip_y\n0,1,1\n2,1,1\n4,1,1\n', 'a.csv')[2] == ()

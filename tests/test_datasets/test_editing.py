@@ -6,7 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmactclr.datasets import ArchiveWriter, SkeletonArchive, SkeletonDataset, draw_label_subset, verify_archive
+from mmactclr.datasets import (
+    ArchiveWriter,
+    SkeletonArchive,
+    SkeletonDataset,
+    draw_label_subset,
+    verify_archive,
+    write_label_subset,
+)
 from mmactclr.datasets.editing import (
     add_splits,
     fold_splits,
@@ -285,3 +292,28 @@ def test_the_command_line(write, tool, tmp_path, capsys):
         said = capsys.readouterr().err
         assert message in said and said.count('\n') == 1
     assert not (tmp_path / 'x').exists()
+
+
+def test_a_merge_of_a_merge_keeps_what_the_first_one_noted(write, tmp_path):
+    one, two, three = write('one'), write('two', 100, fps=60), write('three', 200, ('wave',))
+    first = merge_archives([one.path, two.path], tmp_path / 'first')
+    again = merge_archives([first.path, three.path], tmp_path / 'again')
+    assert again.column('fps').tolist() == [30.] * 60 + [60.] * 60 + [30.] * 60
+    assert again.column('source_archive').tolist() == ['one'] * 60 + ['two'] * 60 + ['three'] * 60
+    bare = write('bare', 300, ())
+    mixed = merge_archives([one.path, bare.path], tmp_path / 'mixed')
+    again = merge_archives([mixed.path, three.path], tmp_path / 'mixed_again')
+    assert again.column('class').tolist()[:2] == ['wave', 'nod'] and again.column('class')[60] == ''
+    assert again.column('class')[120] == 'wave'
+
+
+def test_names_that_stand_for_several_sequences_make_no_lists(tmp_path):
+    with ArchiveWriter(tmp_path / 'a', LAYOUT, classes=['x']) as writer:
+        for i in range(4):
+            writer.add(motion(3, seed=i), label=0, name='same')
+        archive = writer.finish({'xsub': ['train', 'train', 'train', 'test']})
+    with pytest.raises(DataError, match="'same' stands for several"):
+        write_label_subset(tmp_path / 'l.json', archive, np.array([0]))
+    (tmp_path / 'split.txt').write_text('train\nsame\n')
+    with pytest.raises(DataError, match='stands for several'):
+        split_from_file(archive, tmp_path / 'split.txt')

@@ -202,3 +202,38 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path, repo_root):
         assert subprocess.run(command, cwd=repo_root, capture_output=True).returncode == 0
     archive = SkeletonArchive.open(tmp_path / 'a')
     assert len(archive) == 401 and np.array_equal(archive.sequence(0), archive.sequence(1))
+
+
+def test_rows_that_were_lost_are_not_counted_when_it_is_interrupted_again(source, tmp_path, monkeypatch):
+    dst = tmp_path / 'a'
+    killed(lambda: NTUConverter().convert(source, dst, workers=1), monkeypatch, ArchiveWriter, 'checkpoint', 4)
+    os.truncate(tmp_path / '.a.partial' / 'archive' / 'keypoints.npy', 200)
+    killed(lambda: NTUConverter().convert(source, dst, workers=1), monkeypatch, ArchiveWriter, 'checkpoint', 3)
+    found = contents(NTUConverter().convert(source, dst, workers=1).path)
+    assert found == contents(NTUConverter().convert(source, tmp_path / 'b', workers=1).path)
+
+
+def test_clips_that_were_left_out_take_no_name_whether_interrupted_or_not(tmp_path, monkeypatch):
+    """Of two files of one name the first is empty: the second counts, in one go and after going on."""
+    monkeypatch.setattr(file_converter, '_BATCH', 2)
+    write_folder(tmp_path / 'raw', MORE)
+    (tmp_path / 'raw' / f'{MORE[0]}.skeleton').write_bytes(b'1\n0\n')
+    write_folder(tmp_path / 'raw' / 'z', MORE[:1])
+    killed(lambda: NTUConverter().convert(tmp_path / 'raw', tmp_path / 'a', workers=1), monkeypatch, ArchiveWriter,
+           'checkpoint', 2)
+    resumed = NTUConverter().convert(tmp_path / 'raw', tmp_path / 'a', workers=1)
+    assert contents(resumed.path) == contents(NTUConverter().convert(tmp_path / 'raw', tmp_path / 'b', workers=1).path)
+    assert MORE[0] in resumed.column('name').tolist()
+
+
+def test_a_refused_destination_leaves_an_unfinished_conversion_alone(source, tmp_path, monkeypatch):
+    dst = tmp_path / 'a'
+    killed(lambda: NTUConverter().convert(source, dst, workers=1), monkeypatch, ArchiveWriter, 'checkpoint', 4)
+    dst.mkdir()
+    (dst / 'mine.txt').write_text('x')
+    with pytest.raises(DataError, match='not only a skeleton archive'):
+        NTUConverter().convert(source, dst, workers=1)
+    assert (tmp_path / '.a.partial' / 'journal.jsonl').is_file()
+    with pytest.raises(DataError, match='not only a skeleton archive'):
+        ArchiveWriter(tmp_path / 'raw', LAYOUT)
+    assert not (tmp_path / '.raw.partial').exists()

@@ -295,3 +295,31 @@ def test_joints_that_no_layout_has_are_asked_for(tmp_path):
         PoseConverter().convert(tmp_path / 'raw', tmp_path / 'a')
     with pytest.raises(ConfigError, match='--layout coco17 has 17 joints'):
         PoseConverter().convert(tmp_path / 'raw', tmp_path / 'a', layout='coco17')
+
+
+def test_the_number_of_an_annotation_is_no_track():
+    motion = people(8)
+    content = coco(motion, sure((1, 8, 17)))
+    for entry in content['annotations']:
+        del entry['track_id']
+    assert np.array_equal(read(content), motion.astype(np.float32))
+
+
+def test_a_track_that_two_people_share_is_not_believed():
+    motion = people(8, 2)
+    content = alphapose(motion, sure((2, 8, 17)))
+    for entry in content:
+        entry['idx'] = 0
+    assert np.array_equal(read(content), motion.astype(np.float32))
+
+
+def test_files_of_another_kind_are_left_out(tmp_path):
+    motion = people(joints=33, axes=3)
+    (tmp_path / 'raw').mkdir()
+    for name, kind in (('a', 'pose_world_landmarks'), ('b', 'pose_landmarks')):
+        (tmp_path / 'raw' / f'{name}.json').write_text(json.dumps(mediapipe(motion, sure((1, 9, 33)), kind)))
+    archive = PoseConverter().convert(tmp_path / 'raw', tmp_path / 'a')
+    assert archive.column('name').tolist() == ['a'] and archive.meta['unit'] == 'm'
+    assert 'in image, that of the other files in m' in archive.meta['excluded']['the file is damaged'][0]
+    with pytest.raises(DataError, match='a single frame of OpenPose'):
+        read(openpose(people(2), sure((1, 2, 17)))['frames'][0])

@@ -97,3 +97,26 @@ def test_damaged_files_among_good_ones_never_stop_a_conversion(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ['a', 'raw']
     assert np.isfinite(np.concatenate([SkeletonArchive.open(tmp_path / 'a').sequence(i).ravel() for i in range(
         len(archive))])).all()
+
+
+def test_a_zip_is_read_by_several_processes_without_losing_a_file(tmp_path):
+    content = skeleton_text(people(4))
+    with zipfile.ZipFile(tmp_path / 'ntu.zip', 'w', zipfile.ZIP_DEFLATED) as file:
+        for i in range(300):
+            file.writestr(f'S001C001P{i // 60 + 1:03}R001A{i % 60 + 1:03}.skeleton', content)
+    one = NTUConverter().convert(tmp_path / 'ntu.zip', tmp_path / 'one', workers=1)
+    four = NTUConverter().convert(tmp_path / 'ntu.zip', tmp_path / 'four', workers=4)
+    assert len(one) == len(four) == 300 and one.checksum == four.checksum
+
+
+def test_archives_and_unfinished_ones_below_the_source_are_no_recordings(tmp_path):
+    (tmp_path / f'{NAME}.skeleton').write_bytes(skeleton_text(people()))
+    NTUConverter().convert(tmp_path, tmp_path / 'out')
+    (tmp_path / 'out' / 'S002C001P001R001A001.skeleton').write_bytes(b'1\n0\n')
+    (tmp_path / '.x.partial').mkdir()
+    (tmp_path / '.x.partial' / 'S002C001P001R001A001.skeleton').write_bytes(b'1\n0\n')
+    assert [file.stem for file in find_files(tmp_path, '*.skeleton')] == [NAME]
+
+
+def test_digits_of_other_scripts_are_text():
+    assert sorted(['b2', '\u00b2', '\u0663', 'wave', 'b10'], key=source_files.natural_key)[:2] == ['b2', 'b10']

@@ -15,6 +15,9 @@ from mmactclr.errors import DataError
 from .text import fault, parse_numbers, shown
 
 _DOFS = ('rx', 'ry', 'rz', 'tx', 'ty', 'tz', 'l')
+_TURNS = ('rx', 'ry', 'rz')
+# Lines of an .amc that say whether its angles are degrees.
+_ANGLES = {b':DEGREES': True, b':RADIANS': False}
 _ROOT_DOFS = ('tx', 'ty', 'tz', 'rx', 'ry', 'rz')
 _INCH = .0254
 _MOST_BONES, _MOST_FRAMES = 500, 1_000_000
@@ -112,7 +115,7 @@ def parse_asf(content: bytes, file: object) -> Skeleton:
     Raises:
         DataError: A line is not what it should be, or the bones are no tree; the message names file and line.
     """
-    section, last, complete = b'', 0, False
+    section, last = b'', 0
     units = {b'length': 1., b'angle': True}
     bones: dict[str, Bone] = {'root': Bone('root', dofs=_ROOT_DOFS)}
     position, angles, order = np.zeros(3), np.zeros(3), 'xyz'
@@ -121,7 +124,6 @@ def parse_asf(content: bytes, file: object) -> Skeleton:
         last, key = i, words[0].lower()
         if key.startswith(b':'):
             section = key
-            complete = complete or key == b':hierarchy'
         elif section == b':units' and key == b'length':
             units[key] = float(_numbers(file, i, words[1:], 1, 'the length of a unit')[0])
             if not units[key] > 0:
@@ -141,7 +143,7 @@ def parse_asf(content: bytes, file: object) -> Skeleton:
             bone = _bone_line(file, i, words, bone, bones, bool(units[b'angle']))
         elif section == b':hierarchy' and key not in (b'begin', b'end'):
             _hierarchy_line(file, i, words, bones)
-    if not complete:
+    if section != b':hierarchy':
         raise fault(file, last, 'the file ends without a :hierarchy')
     bones['root'].axis = rotation(np.deg2rad(angles) if units[b'angle'] else angles, order)
     return Skeleton(_parents_first(file, bones), _INCH / float(units[b'length']), bool(units[b'angle']), position)
@@ -218,7 +220,9 @@ def _parents_first(file: object, bones: dict[str, Bone]) -> dict[str, Bone]:
 
 
 def parse_amc(content: bytes, file: object, skeleton: Skeleton) -> dict[str, np.ndarray]:
-    """Values of every bone with degrees of freedom, (T, number of them) each.
+    """Values of every bone with degrees of freedom, (T, number of them) each; angles in radians.
+
+    The unit of the angles is that of the skeleton unless the file states its own (``:DEGREES``, ``:RADIANS``).
 
     Raises:
         DataError: A line is not what it should be; the message names file and line.
@@ -226,13 +230,11 @@ def parse_amc(content: bytes, file: object, skeleton: Skeleton) -> dict[str, np.
     wanted = {name.encode(): len(bone.dofs) for name, bone in skeleton.bones.items() if bone.dofs}
     values: dict[bytes, list[bytes]] = {name: [] for name in wanted}
     where: dict[bytes, list[int]] = {name: [] for name in wanted}
-    frames, last = 0, 0
+    frames, last, degrees = 0, 0, skeleton.degrees
     for i, words in _lines(content):
         last = i
         if words[0].startswith(b':'):
-            if words[0].upper() == (b':RADIANS' if skeleton.degrees else b':DEGREES'):
-                raise fault(file, i, f'angles in {words[0][1:].decode().lower()}, the skeleton states them in '
-                            f'{"degrees" if skeleton.degrees else "radians"}')
+            degrees = _ANGLES.get(words[0].upper(), degrees)
             continue
         if len(words) == 1 and words[0].isdigit():
             _check_frame(file, i, frames, where)
@@ -258,6 +260,9 @@ def parse_amc(content: bytes, file: object, skeleton: Skeleton) -> dict[str, np.
             wrong = next((k for k in range(frames) if parse_numbers(words[k * count:(k + 1) * count]) is None), 0)
             raise fault(file, where[name][wrong], f'{shown(name)}: {count} finite numbers expected')
         found[name.decode()] = numbers.reshape(frames, -1)
+        if degrees:
+            turning = [k for k, dof in enumerate(skeleton.bones[name.decode()].dofs) if dof in _TURNS]
+            found[name.decode()][:, turning] = np.deg2rad(found[name.decode()][:, turning])
     return found
 
 
@@ -269,7 +274,18 @@ def _check_frame(file: object, line: int, frames: int, where: dict[bytes, list[i
 
 
 def joint_positions(skeleton: Skeleton, motion: dict[str, np.ndarray]) -> np.ndarray:
-    """(T, V, 3) float64 positions of ``skeleton.joints`` in the unit of the file."""
+    """Forward kinematics.
+
+    Args:
+        skeleton: Bones.
+        motion: What :func:`parse_amc` found.
+
+    Returns:
+        (T, V, 3) float64 positions of ``skeleton.joints`` in the unit of the file.
+
+    Raises:
+        DataError: They are not finite.
+    """
     frames = len(motion['root'])
     turns: dict[str, np.ndarray] = {}
     places: dict[str, np.ndarray] = {}
@@ -277,7 +293,7 @@ def joint_positions(skeleton: Skeleton, motion: dict[str, np.ndarray]) -> np.nda
         values = motion.get(name, np.zeros((frames, 0)))
         order = ''.join(dof[1] for dof in bone.dofs if dof[0] == 'r')
         angles = values[:, [k for k, dof in enumerate(bone.dofs) if dof[0] == 'r']]
-        turn = rotation(np.deg2rad(angles) if skeleton.degrees else angles, order)
+        turn = rotation(angles, order)
         # C^-1 of a rotation is its transpose
         turn = bone.axis @ turn @ bone.axis.T
         if bone.parent is None:

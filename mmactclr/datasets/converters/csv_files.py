@@ -2,6 +2,7 @@
 import argparse
 import functools
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,24 @@ _SKELETON_FIELDS = ('joints', 'edges', 'centre', 'shoulders', 'hips', 'flip_pair
 
 def plain(name: str) -> str:
     """A joint's name without case, blanks and signs, for comparisons."""
-    return re.sub('[^a-z0-9]', '', name.lower())
+    return re.sub(r'[\W_]', '', name.lower())
+
+
+def match_joints(wanted: Sequence[str], joints: Sequence[str]) -> list[int | None]:
+    """Position of every wanted joint among others: the same name, or one that differs in case, blanks and signs alone.
+
+    None where there is none, or more than one.
+    """
+    exact = {name: i for i, name in enumerate(joints)}
+    alike: dict[str, list[int]] = {}
+    for i, name in enumerate(joints):
+        alike.setdefault(plain(name), []).append(i)
+    twice = Counter(plain(name) for name in wanted)
+    found: list[int | None] = []
+    for name in wanted:
+        near = alike.get(plain(name), [])
+        found.append(exact.get(name, near[0] if len(near) == 1 and twice[plain(name)] == 1 else None))
+    return found
 
 
 def read_csv(file: SourceFile, layout: Layout, labels: Labels, scale: float = 1.) -> list[Clip]:
@@ -33,15 +51,24 @@ def read_csv(file: SourceFile, layout: Layout, labels: Labels, scale: float = 1.
     Raises:
         DataError: The file is damaged or lacks a joint; the message names the line or the joint.
     """
-    joints, keypoint = read_motion(file.read(), file)
-    place = {plain(name): i for i, name in enumerate(joints)}
-    missing = [name for name in layout.joints if plain(name) not in place]
-    if missing:
-        raise DataError(f'{file}, line 1: no joint {ascii(missing[0])}, which the other files have; it has '
-                        f'{ascii(list(joints))[:200]}')
-    keypoint = keypoint[:, :, [place[plain(name)] for name in layout.joints]]
+    joints, keypoint, notes = read_motion(file.read(), file)
+    keypoint = keypoint[:, :, joint_positions(layout, joints, file)]
     label, columns = labels.of(file)
-    return [Clip(keypoint * keypoint.dtype.type(scale), file.stem, label, columns)]
+    return [Clip(keypoint * keypoint.dtype.type(scale), labels.name_of(file), label, columns, notes)]
+
+
+def joint_positions(layout: Layout, joints: Sequence[str], file: object) -> list[int]:
+    """Where the joints of a layout are among those of a file.
+
+    Raises:
+        DataError: One is missing.
+    """
+    places = match_joints(layout.joints, joints)
+    if None in places:
+        missing = layout.joints[places.index(None)]
+        raise DataError(f'{file}, line 1: no joint {ascii(missing)}, which the other files have; it has '
+                        f'{ascii(list(joints))[:200]}')
+    return places
 
 
 @CONVERTERS.register_module('csv')
@@ -90,14 +117,14 @@ class CSVConverter(FileConverter):
         if fps is not None and not fps > 0:
             raise ConfigError(f'--fps {fps}: expected a positive number')
         known = find_labels(src, files, labels)
-        first, (joints, keypoint) = first_readable(known.files, lambda file: read_motion(file.read(), file))
+        first, (joints, keypoint, _) = first_readable(known.files, lambda file: read_motion(file.read(), file))
         found = find_skeleton(joints, str(first), src.stem or 'own', skeleton, layout)
         if unit is None and keypoint.shape[-1] == 2:
             unit = PIXEL
         about = dict(fps=fps, unit=PIXEL if unit == PIXEL else 'm' if unit else 'unknown', source=src.name)
         return Recordings(
             known.files, functools.partial(read_csv, layout=found, labels=known, scale=METRES.get(unit, 1.)), found,
-            known.classes, split_maker(test_subjects, test_fraction, seed), about, known.excluded)
+            known.classes, split_maker(known, test_subjects, test_fraction, seed), about, known.excluded)
 
 
 def find_skeleton(joints: Sequence[str], file: str, name: str, skeleton: str | Path | None = None,
@@ -118,23 +145,22 @@ def find_skeleton(joints: Sequence[str], file: str, name: str, skeleton: str | P
         ConfigError: A joint of the layout is missing, or what the names do not tell was not given.
         DataError: The skeleton file cannot be read.
     """
-    have = {plain(joint) for joint in joints}
     if layout is not None:
         found = get_layout(layout)
-        missing = [joint for joint in found.joints if plain(joint) not in have]
+        missing = _missing(found.joints, joints)
         if missing:
             raise ConfigError(f'--layout {layout}: {file} has no joint {", ".join(missing[:5])}; it has '
                               f'{", ".join(joints)}')
         return found
     if skeleton is not None:
         fields = _read_skeleton(Path(skeleton))
-        missing = [joint for joint in fields['joints'] if plain(joint) not in have]
+        missing = _missing([str(joint) for joint in fields['joints']], joints)
         if missing:
             raise ConfigError(f'--skeleton {skeleton}: {file} has no joint {", ".join(map(str, missing[:5]))}; it has '
                               f'{", ".join(joints)}')
         return _make(skeleton, str(fields.pop('name', name)), **fields)
     for known in map(get_layout, list_layouts()):
-        if {plain(joint) for joint in known.joints} == have:
+        if len(known.joints) == len(joints) and not _missing(known.joints, joints):
             return known
     try:
         return Layout.from_edges(name, list(joints), edges_from_names(joints))
@@ -143,6 +169,10 @@ def find_skeleton(joints: Sequence[str], file: str, name: str, skeleton: str | P
         raise ConfigError(f'{file}: {error}. Write it down in a JSON file, {example}, and pass it with --skeleton '
                           '(what else is asked for goes into it as "centre", "shoulders", "hips" or '
                           '"flip_pairs")') from error
+
+
+def _missing(wanted: Sequence[str], joints: Sequence[str]) -> list[str]:
+    return [name for name, place in zip(wanted, match_joints(wanted, joints), strict=True) if place is None]
 
 
 def _make(source: str | Path, name: str, joints: Any, edges: Any, **given: Any) -> Layout:

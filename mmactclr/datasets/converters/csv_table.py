@@ -15,6 +15,7 @@ _FRAME = ('frame', 'frame_number', 'frame_id', 'time', 'timestamp', 'time_s', 't
 _PERSON = ('person', 'person_id', 'body', 'body_id', 'track', 'track_id')
 _LARGEST = float(np.finfo(np.float32).max)
 _MOST_PERSONS = 100
+GAPS = 'numbers of frames are left out, the frames around follow each other'
 # Words for a joint that was not seen in a frame.
 _UNSEEN = {b'', b'nan', b'NaN', b'NAN', b'NA', b'null', b'None'}
 
@@ -98,7 +99,7 @@ def parse_header(lines: Sequence[bytes], file: object) -> Header:
     return Header(tuple(found), axes, columns, joint=None, **common)
 
 
-def read_motion(content: bytes, file: object) -> tuple[tuple[str, ...], np.ndarray]:
+def read_motion(content: bytes, file: object) -> tuple[tuple[str, ...], np.ndarray, tuple[str, ...]]:
     """Joints and coordinates of a recording.
 
     Cells that are empty or ``nan`` are joints that were not seen, which are zero in the result. Lines that start with
@@ -110,7 +111,7 @@ def read_motion(content: bytes, file: object) -> tuple[tuple[str, ...], np.ndarr
         file: Its name, for messages.
 
     Returns:
-        Names of the joints and (M, T, V, C) float32.
+        Names of the joints, (M, T, V, C) float32, and what should be known of the recording.
 
     Raises:
         DataError: The file is damaged; the message names the line.
@@ -146,7 +147,9 @@ def read_motion(content: bytes, file: object) -> tuple[tuple[str, ...], np.ndarr
         raise fault(file, numbers[order[twice[0] + 1]], 'the same frame, person and joint was there before')
     keypoint = np.zeros((len(place), len(times), len(joints), header.axes), np.float32)
     keypoint[where] = cells[:, header.columns] if v is None else cells[:, header.columns[0]]
-    return joints, keypoint
+    steps = np.diff(times)
+    whole = header.frame is not None and (times == np.floor(times)).all()
+    return joints, keypoint, (GAPS,) if whole and len(steps) and steps.max() > steps.min() else ()
 
 
 def _decoded(word: bytes) -> str:
@@ -162,14 +165,15 @@ def _parse_rows(rows: list[bytes], numbers: list[int], header: Header,
         # nothing but numbers, the usual file: one call that parses in C
         tokens = b' '.join(row.replace(header.separator, b' ') for row in rows).split()
         if len(tokens) == header.width * len(rows) and all(
-                row.count(header.separator) == header.width - 1 for row in rows):
+                row.count(header.separator) == header.width - 1 and not _has_empty_cell(row, header.separator)
+                for row in rows):
             values = parse_numbers(tokens)
             if values is not None and np.abs(values).max() <= _LARGEST:
                 return values.reshape(len(rows), -1), {}
     cells = np.zeros((len(rows), header.width))
     words: dict[int, list[bytes]] = {i: [] for i in text}
     for k, row in enumerate(rows):
-        parts = [part.strip() for part in row.split(header.separator)]
+        parts = [part.strip().strip(b'"').strip() for part in row.split(header.separator)]
         if len(parts) != header.width:
             raise fault(file, numbers[k], f'{len(parts)} cells, the header has {header.width}')
         for i in text:
@@ -180,6 +184,11 @@ def _parse_rows(rows: list[bytes], numbers: list[int], header: Header,
             raise _wrong_cell(file, numbers[k], row_words, wanted)
         cells[k, wanted] = values
     return cells, words
+
+
+def _has_empty_cell(row: bytes, separator: bytes) -> bool:
+    row = row.replace(b' ', b'')
+    return separator * 2 in row or row.startswith(separator) or row.endswith(separator)
 
 
 def _wrong_cell(file: object, line: int, words: list[bytes], columns: list[int]) -> DataError:

@@ -26,11 +26,11 @@ from mmactclr.datasets.archive import SkeletonArchive
 from mmactclr.datasets.archive_writer import ArchiveWriter, Splits
 from mmactclr.datasets.splits import usable_splits
 from mmactclr.errors import ConfigError, DataError
-from mmactclr.structures.layouts import Layout
+from mmactclr.structures.layouts import Layout, get_layout
 from mmactclr.version import __version__
 
 from .base import BaseConverter
-from .source_files import SourceFile
+from .source_files import SourceFile, close_zips
 
 # Files that one process reads at a go; what an interrupted conversion may have to read again.
 _BATCH = 32
@@ -167,8 +167,9 @@ class FileConverter(BaseConverter):
                         if clip.name in names:
                             writer.exclude(clip.name, f'another file has the same name ({file})')
                             continue
-                        names.add(clip.name)
-                        writer.add(clip.keypoint, label=clip.label, name=clip.name, notes=clip.notes, **clip.columns)
+                        if writer.add(clip.keypoint, label=clip.label, name=clip.name, notes=clip.notes,
+                                      **clip.columns):
+                            names.add(clip.name)
                 start += len(batch)
                 writer.checkpoint(start)
 
@@ -176,7 +177,10 @@ class FileConverter(BaseConverter):
 def _fingerprint(converter: str, strict: bool, options: Mapping[str, Any], found: Recordings) -> str:
     """Text that differs when another archive would come out."""
     files = [(str(file), file.size, file.stamp) for file in found.files]
-    parts = [converter, __version__, strict, sorted(options.items()), files, list(found.classes)]
+    layout = get_layout(found.layout).to_dict()
+    # what the reader knows besides the file, such as labels from a table
+    known = sorted(getattr(found.read, 'keywords', {}).items())
+    parts = [converter, __version__, strict, sorted(options.items()), files, list(found.classes), layout, known]
     text = json.dumps(parts, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -208,6 +212,8 @@ def _start_worker(parent: int, read: Callable[[SourceFile], Iterable[Clip]]) -> 
     """Leaves interrupts to the parent, and ends the worker when the parent was killed: nobody else would."""
     global _read_in_worker
     _read_in_worker = read
+    # a handle that was open before the fork shares its position with all other processes
+    close_zips()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:

@@ -3,6 +3,7 @@ import argparse
 import csv
 import functools
 import io
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ from .source_files import SourceFile, natural_key
 
 _SPLIT = 'split'
 _NOT_LISTED = 'not in the table of labels'
+# Columns that are read whatever their case.
+_KNOWN = ('file', 'label', 'subject', 'split')
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Labels:
         classes: Class names in natural order; empty where nothing says a class.
         label: Position in ``classes`` by name of the file, -1 without classes.
         columns: Further fields by name of the file, splits as ``split_NAME`` among them.
+        names: What a sequence is called by name of the file, where that is not the file's own name.
         excluded: Reason -> names of files that are left out.
     """
 
@@ -39,6 +43,11 @@ class Labels:
     label: Mapping[str, int] = field(default_factory=dict)
     columns: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     excluded: Mapping[str, list[str]] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def name_of(self, file: SourceFile) -> str:
+        """What the sequence of a file is called."""
+        return self.names.get(str(file), file.stem)
 
     def of(self, file: SourceFile) -> tuple[int, dict[str, Any]]:
         """Label and columns of a file."""
@@ -69,26 +78,44 @@ def find_labels(src: Path, files: Sequence[SourceFile], table: str | Path | None
     Raises:
         DataError: The table cannot be read, has no column ``file``, names a file twice or none of the files.
     """
+    below = {str(file): _below(src, file) for file in files}
+    names = _unique_names(files, below)
     if table is not None:
-        return _from_table(src, files, Path(table))
-    folders = {str(file): folders_below(src, file)[-1:] for file in files}
+        return _from_table(src, files, below, names, Path(table))
+    folders = {name: path[-1:] for name, path in below.items()}
     if not any(folders.values()):
-        return Labels(list(files))
+        return Labels(list(files), names=names)
     outside = [file.name for file in files if not folders[str(file)]]
     classes = tuple(sorted({name for path in folders.values() for name in path}, key=natural_key))
     inside = [file for file in files if folders[str(file)]]
     return Labels(inside, classes, {str(file): classes.index(folders[str(file)][0]) for file in inside},
-                  excluded={'in no folder that names a class': outside} if outside else {})
+                  excluded={'in no folder that names a class': outside} if outside else {}, names=names)
 
 
-def _from_table(src: Path, files: Sequence[SourceFile], table: Path) -> Labels:
+def _below(src: Path, file: SourceFile) -> tuple[str, ...]:
+    """Folders between the source and a file; a zip that is the source itself is none."""
+    folders = folders_below(src, file)
+    return folders[1:] if src.is_file() and file.member else folders
+
+
+def _unique_names(files: Sequence[SourceFile], below: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Names with the folders in front, for files whose own name is that of another one too."""
+    count = Counter(file.stem for file in files)
+    return {str(file): '/'.join((*below[str(file)], file.stem)) for file in files if count[file.stem] > 1}
+
+
+def _from_table(src: Path, files: Sequence[SourceFile], below: Mapping[str, tuple[str, ...]],
+                sequence_names: Mapping[str, str], table: Path) -> Labels:
     rows = _read_table(table)
     place: dict[str, SourceFile | None] = {}
-    for file in files:
-        path = '/'.join((*folders_below(src, file), file.name))
-        for key in {path, path.rsplit('.', 1)[0], file.name, file.stem}:
-            # a name that two files have stands for neither
-            place[key] = None if key in place else file
+    for exact in (True, False):
+        taken = set(place)
+        for file in files:
+            path = '/'.join((*below[str(file)], file.name))
+            keys = {path, path.rsplit('.', 1)[0]} if exact else {file.name, file.stem}
+            for key in keys - taken:
+                # a name that two files have stands for neither; a path comes first
+                place[key] = None if key in place else file
     known: dict[str, dict[str, str]] = {}
     for line, row in rows:
         name = row.pop('file').replace('\\', '/').strip()
@@ -113,7 +140,7 @@ def _from_table(src: Path, files: Sequence[SourceFile], table: Path) -> Labels:
                   {str(file): classes.index(name) if classes else -1
                    for file, name in zip(chosen, names, strict=True)},
                   {str(file): row for file, row in zip(chosen, columns, strict=True)},
-                  {_NOT_LISTED: missing} if missing else {})
+                  {_NOT_LISTED: missing} if missing else {}, sequence_names)
 
 
 def _read_table(table: Path) -> list[tuple[int, dict[str, str]]]:
@@ -129,10 +156,14 @@ def _read_table(table: Path) -> list[tuple[int, dict[str, str]]]:
     except csv.Error as error:
         raise DataError(f'labels {table}: no CSV ({error})') from error
     names = [name.strip() for name in lines[0]] if lines else []
+    # spreadsheets like capitals
+    names = [name.lower() if name.lower() in _KNOWN or name.lower().startswith('split_') else name for name in names]
+    if {'split', 'split_xsub'} <= set(names):
+        raise DataError(f'labels {table}, line 1: split and split_xsub are the same split: leave one out')
     if 'file' not in names or len(set(names)) != len(names):
         raise DataError(f'labels {table}, line 1: the header is {names[:10]}, expected different names with "file" '
                         'among them')
-    reserved = sorted({*REQUIRED_COLUMNS} & set(names) - {'label'})
+    reserved = sorted({*REQUIRED_COLUMNS, 'keypoint', 'notes'} & set(names) - {'label'})
     if reserved:
         raise DataError(f'labels {table}, line 1: {", ".join(reserved)} are names of the archive itself: choose others')
     rows = []
@@ -161,6 +192,10 @@ def _typed(rows: list[dict[str, str]], table: Path) -> list[dict[str, Any]]:
                     converted = [kind(value) for value in values]
                 except ValueError:
                     continue
+                if kind is int and not all(str(number) == value and abs(number) < 2 ** 62
+                                           for number, value in zip(converted, values, strict=True)):
+                    # 007 and numbers of thirty digits are names
+                    break
                 if all(np.isfinite(converted)):
                     for row, value in zip(rows, converted, strict=True):
                         row[name] = value
@@ -168,18 +203,27 @@ def _typed(rows: list[dict[str, str]], table: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def split_maker(test_subjects: Sequence[str] | None = None, test_fraction: float | None = None,
+def split_maker(known: Labels, test_subjects: Sequence[str] | None = None, test_fraction: float | None = None,
                 seed: int = 0) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
     """Makes the splits of :class:`Recordings` from columns and options.
 
     Args:
+        known: What is known of the recordings.
         test_subjects: Values of ``subject`` that are the test part of ``xsub``.
         test_fraction: Share of every class in the test part of ``random``.
         seed: Seed of the draw.
 
     Raises:
-        ConfigError: The fraction is not between 0 and 1.
+        ConfigError: The fraction is not between 0 and 1, or there is no such subject.
     """
+    if test_subjects is not None:
+        subjects = {str(columns['subject']) for columns in known.columns.values() if 'subject' in columns}
+        if not subjects:
+            raise ConfigError('--test-subjects needs a column "subject" in --labels')
+        unknown = sorted({str(value) for value in test_subjects} - subjects)
+        if unknown:
+            raise ConfigError(f'--test-subjects: no recording of {", ".join(unknown)}; there are '
+                              f'{", ".join(sorted(subjects, key=natural_key)[:20])}')
     if test_fraction is not None and not 0 < test_fraction < 1:
         raise ConfigError(f'--test-fraction {test_fraction}: expected a number between 0 and 1')
     return functools.partial(_make_splits, test_subjects=test_subjects, test_fraction=test_fraction, seed=seed)
@@ -192,19 +236,14 @@ def _make_splits(columns: dict[str, np.ndarray], test_subjects: Sequence[str] | 
         # a column "split" without a name is that of the usual protocol
         splits[name.removeprefix(_SPLIT).removeprefix('_') or 'xsub'] = columns.pop(name)
     if test_subjects is not None:
-        if 'subject' not in columns:
-            raise ConfigError('--test-subjects needs a column "subject" in --labels')
         subjects = columns['subject'].astype(str)
-        unknown = sorted({str(value) for value in test_subjects} - set(subjects.tolist()))
-        if unknown:
-            raise ConfigError(f'--test-subjects: no recording of {", ".join(unknown)}; there are '
-                              f'{", ".join(np.unique(subjects)[:20])}')
         splits['xsub'] = np.where(np.isin(subjects, [str(value) for value in test_subjects]), 'test', 'train')
     if test_fraction is not None:
         rng = np.random.default_rng(derive_seed('split', seed))
         test = np.zeros(len(columns['label']), dtype=bool)
         for label in np.unique(columns['label']):
             members = rng.permutation(np.flatnonzero(columns['label'] == label))
-            test[members[:max(round(test_fraction * len(members)), 1)]] = len(members) > 1
+            # every class trains, and tests where it has two
+            test[members[:min(max(round(test_fraction * len(members)), 1), len(members) - 1)]] = True
         splits['random'] = np.where(test, 'test', 'train')
     return splits

@@ -2,7 +2,6 @@
 import argparse
 import functools
 import re
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from mmactclr.structures.layouts import Layout, get_layout, list_layouts
 
 from .acclaim import joint_positions, parse_amc, parse_asf
 from .bvh import read_bvh
-from .csv_files import METRES, find_skeleton, plain
+from .csv_files import METRES, find_skeleton, match_joints
+from .csv_files import joint_positions as joint_places
 from .file_converter import Clip, FileConverter, Recordings
 from .labels import Labels, add_label_arguments, find_labels, split_maker
 from .naming import folders_below
@@ -27,10 +27,9 @@ _HDM05_NAME = re.compile(r'HDM_(?P<subject>[a-z]{2})_(?P<action>.+)_(?P<take>\d{
 _HDM05_LICENCE = 'CC BY-SA 3.0; "The data used in this project was obtained from HDM05." (Müller et al., CG-2007-2)'
 _CMU_LICENCE = 'free for all uses (mocap.cs.cmu.edu, NSF EIA-0196217)'
 _NO_SKELETON = 'no skeleton (.asf) goes with it'
-# Rates that differ by less are one, as 30 and 1 / 0.0333.
-_SAME_RATE = 2e-3
-# What is lost of a rate when its inverse is written with six digits; 29.97 is not 30.
-_TRUNCATED = 5e-4
+OTHER_RATE = 'another frame rate than that of the archive, kept as it is: --fps makes them alike'
+# Relative difference up to which two frame rates are the same.
+_SAME_RATE = 1e-3
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -49,12 +48,7 @@ def arrange(file: object, joints: Sequence[str], positions: np.ndarray, layout: 
     Raises:
         DataError: A joint is missing, or coordinates are absurd.
     """
-    place = {plain(name): i for i, name in enumerate(joints)}
-    missing = [name for name in layout.joints if plain(name) not in place]
-    if missing:
-        raise DataError(f'{file}, line 1: no joint {ascii(missing[0])}, which the other files have; it has '
-                        f'{ascii(list(joints))[:200]}')
-    found = positions[:, [place[plain(name)] for name in layout.joints]] * scale
+    found = positions[:, joint_places(layout, joints, file)] * scale
     if not np.abs(found).max(initial=0) <= _LARGEST:
         raise DataError(f'{file}, line 1: coordinates beyond {_LARGEST:.1e}')
     return (found if step is None else found[step]).astype(np.float32)[None]
@@ -66,34 +60,37 @@ def thinned(frames: int, rate: float, fps: float | None) -> np.ndarray | None:
     Raises:
         ConfigError: More frames are asked for than there are.
     """
-    if fps is None or abs(fps - rate) <= _SAME_RATE * rate:
+    if fps is None or _same_rate(fps, rate):
         return None
     if fps > rate:
-        raise ConfigError(f'--fps {fps:g}: the recordings have {rate:.4g} frames per second')
+        raise ConfigError(f'--fps {fps:g}: the recordings have {rate:g} frames per second')
     count = max(int((frames - 1) * fps / rate + 1e-9) + 1, 1)
     return np.round(np.arange(count) * rate / fps).astype(int).clip(max=frames - 1)
 
 
-def at_rate(file: object, frames: int, rate: float, fps: float | None, usual: float) -> np.ndarray | None:
-    """Frames of one file that make ``fps`` per second; None for all of them.
+def _same_rate(one: float, other: float) -> bool:
+    return abs(one - other) < _SAME_RATE * other
+
+
+def at_rate(file: object, frames: int, rate: float, fps: float | None, stated: float,
+            ) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Frames to take of one file (:func:`thinned`), and what is to be noted of its rate.
 
     Args:
         file: Its name, for messages.
-        frames: Number of its frames.
-        rate: Its frames per second.
-        fps: What was asked for, None for the rate that the recordings have.
-        usual: Frames per second of the recordings.
+        frames: How many it has.
+        rate: Of the file, per second.
+        fps: Wanted; None for that of the file.
+        stated: What the archive says.
 
     Raises:
-        DataError: The file is too slow for ``fps``, or without ``fps`` of another rate than the others.
+        DataError: It has fewer frames per second than wanted.
     """
-    if fps is None and abs(rate - usual) > _SAME_RATE * usual:
-        raise DataError(f'{file}, line 1: {rate:.4g} frames per second, the other files have {usual:.4g}: pass --fps '
-                        'to bring all to one rate')
     try:
-        return thinned(frames, rate, fps)
+        step = thinned(frames, rate, fps)
     except ConfigError as error:
         raise DataError(f'{file}, line 1: {error}') from error
+    return step, (OTHER_RATE,) if fps is None and not _same_rate(rate, stated) else ()
 
 
 def body_layout(joints: Sequence[str], edges: Sequence[tuple[int, int]], file: str, name: str,
@@ -106,7 +103,7 @@ def body_layout(joints: Sequence[str], edges: Sequence[tuple[int, int]], file: s
     if layout is not None or skeleton is not None:
         return find_skeleton(joints, file, name, skeleton, layout)
     for known in map(get_layout, list_layouts()):
-        if {plain(joint) for joint in known.joints} == {plain(joint) for joint in joints}:
+        if len(known.joints) == len(joints) and None not in match_joints(known.joints, joints):
             return known
     try:
         return Layout.from_edges(name, list(joints), list(edges))
@@ -124,16 +121,17 @@ def add_body_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_bvh_clip(file: SourceFile, layout: Layout, labels: Labels, scale: float, fps: float | None,
-                  usual: float) -> list[Clip]:
+                  stated: float) -> list[Clip]:
     """The clip of one BVH file.
 
     Raises:
-        DataError: The file is damaged, lacks a joint, or is of another rate.
+        DataError: The file is damaged, lacks a joint or has fewer frames per second than wanted.
     """
     joints, _, positions, rate = read_bvh(file.read(), file)
-    keypoint = arrange(file, joints, positions, layout, scale, at_rate(file, len(positions), rate, fps, usual))
+    step, notes = at_rate(file, len(positions), rate, fps, stated)
+    keypoint = arrange(file, joints, positions, layout, scale, step)
     label, columns = labels.of(file)
-    return [Clip(keypoint, file.stem, label, columns)]
+    return [Clip(keypoint, labels.name_of(file), label, columns, notes)]
 
 
 @CONVERTERS.register_module('bvh')
@@ -173,16 +171,11 @@ class BVHConverter(FileConverter):
         first, (joints, edges, positions, rate) = first_readable(known.files, lambda file: read_bvh(file.read(), file))
         thinned(len(positions), rate, fps)
         found = body_layout(joints, edges, str(first), src.stem or 'bvh', skeleton, layout)
-        about = dict(fps=fps or _rounded(rate), unit='m' if unit else 'unknown', source=src.name)
+        about = dict(fps=fps or round(rate, 3), unit='m' if unit else 'unknown', source=src.name)
         read = functools.partial(read_bvh_clip, layout=found, labels=known, scale=METRES.get(unit, 1.), fps=fps,
-                                 usual=rate)
-        return Recordings(known.files, read, found, known.classes, split_maker(test_subjects, test_fraction, seed),
-                          about, known.excluded)
-
-
-def _rounded(rate: float) -> float:
-    """The whole number that a file meant whose seconds of a frame have few digits."""
-    return float(round(rate)) if abs(rate - round(rate)) < _TRUNCATED * rate else round(rate, 3)
+                                 stated=rate)
+        splits = split_maker(known, test_subjects, test_fraction, seed)
+        return Recordings(known.files, read, found, known.classes, splits, about, known.excluded)
 
 
 def _check_fps(fps: float | None) -> None:
@@ -191,11 +184,12 @@ def _check_fps(fps: float | None) -> None:
 
 
 def read_amc_clip(file: PairedFile, layout: Layout, labels: Labels, rates: dict[str, float], fps: float | None,
-                  usual: float = CMU_FPS) -> list[Clip]:
+                  stated: float) -> list[Clip]:
     """The clip of an AMC file and its skeleton.
 
     Raises:
-        DataError: One of them is damaged, they do not belong together, or the motion is of another rate.
+        DataError: One of them is damaged, they do not belong together, or there are fewer frames per second than
+            wanted.
     """
     skeleton = parse_asf(file.partner.read(), file.partner)
     motion = parse_amc(file.read(), file, skeleton)
@@ -203,10 +197,10 @@ def read_amc_clip(file: PairedFile, layout: Layout, labels: Labels, rates: dict[
         positions = joint_positions(skeleton, motion)
     except DataError as error:
         raise DataError(f'{file}, line 1: {error}') from error
-    step = at_rate(file, len(positions), rates.get(str(file), CMU_FPS), fps, usual)
+    step, notes = at_rate(file, len(positions), rates.get(str(file), CMU_FPS), fps, stated)
     keypoint = arrange(file, skeleton.joints, positions, layout, skeleton.metres_per_unit, step)
     label, columns = labels.of(file)
-    return [Clip(keypoint, file.stem, label, columns)]
+    return [Clip(keypoint, labels.name_of(file), label, columns, notes)]
 
 
 def find_pairs(src: Path) -> tuple[list[PairedFile], dict[str, list[str]]]:
@@ -266,11 +260,10 @@ class AcclaimConverter(FileConverter):
         """What there is to read, once labels and rates are known."""
         first, body = first_readable(known.files, lambda file: parse_asf(file.partner.read(), file.partner))
         found = body_layout(body.joints, body.edges, str(first.partner), first.partner.stem, skeleton, layout)
-        every = [rates.get(str(file), CMU_FPS) for file in known.files]
-        rate = statistics.mode(every)
-        thinned(1, max(every), fps)
-        read = functools.partial(read_amc_clip, layout=found, labels=known, rates=rates, fps=fps, usual=rate)
-        return Recordings(known.files, read, found, known.classes, split_maker(**splits),
+        rate = max({rates.get(str(file), CMU_FPS) for file in known.files})
+        thinned(1, rate, fps)
+        read = functools.partial(read_amc_clip, layout=found, labels=known, rates=rates, fps=fps, stated=rate)
+        return Recordings(known.files, read, found, known.classes, split_maker(known, **splits),
                           dict(fps=fps or rate, unit='m', **about), {**excluded, **known.excluded})
 
 

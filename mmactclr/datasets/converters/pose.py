@@ -85,7 +85,7 @@ def _from_npz(content: bytes, file: object) -> Video:
 
 
 def read_pose(file: SourceFile, layout: Layout, axes: int, labels: Labels, max_persons: int = 2,
-              min_score: float = 0.) -> list[Clip]:
+              min_score: float = 0., unit: str | None = None) -> list[Clip]:
     """The clip of one video.
 
     Raises:
@@ -93,11 +93,13 @@ def read_pose(file: SourceFile, layout: Layout, axes: int, labels: Labels, max_p
     """
     video = read_video(file)
     persons = persons_in(video, file, max_persons, min_score)
+    if unit is not None and video.unit != unit:
+        raise DataError(f'{file}: field keypoints or landmarks is in {video.unit}, that of the other files in {unit}')
     if persons.shape[2] != layout.num_joints or persons.shape[3] < axes:
         raise DataError(f'{file}: field keypoints has {persons.shape[2]} joints of {persons.shape[3]} coordinates, the '
                         f'other files {layout.num_joints} of {axes}')
     label, columns = labels.of(file)
-    return [Clip(persons[..., :axes], file.stem, label, columns)]
+    return [Clip(persons[..., :axes], labels.name_of(file), label, columns)]
 
 
 @CONVERTERS.register_module('pose')
@@ -144,8 +146,8 @@ class PoseConverter(FileConverter):
             raise ConfigError(f'{src}: {joints} joints, which layout is that? Pass --layout, one of '
                               f'{", ".join(list_layouts())}')
         if layout is None and (joints, axes) == (17, 3):
-            raise ConfigError(f'{src}: 17 joints with depth may be those of h36m17 or of coco17: pass --layout '
-                              '(a score is no depth: it belongs into a field of its own, scores)')
+            raise ConfigError(f'{src}: 17 joints with depth may be those of h36m17 or of coco17: pass --layout (a '
+                              'score is no depth: it belongs into a field of its own, scores)')
         found = get_layout(layout or LAYOUTS[joints])
         if found.num_joints != joints:
             raise ConfigError(f'--layout {found.name} has {found.num_joints} joints, {src} has {joints}')
@@ -154,8 +156,8 @@ class PoseConverter(FileConverter):
         axes = 2 if video.unit == 'image' else axes
         return Recordings(
             known.files, functools.partial(read_pose, layout=found, axes=axes, labels=known, max_persons=max_persons,
-                                           min_score=min_score),
-            found, known.classes, split_maker(test_subjects, test_fraction, seed),
+                                           min_score=min_score, unit=video.unit),
+            found, known.classes, split_maker(known, test_subjects, test_fraction, seed),
             dict(fps=fps or video.fps, unit=unit, source=src.name), known.excluded)
 
 

@@ -70,6 +70,9 @@ def parse_pose(content: Any, file: object) -> Video:
         size = _size(content, file)
         key = next((key for key in ('instance_info', 'annotations', 'frames', 'predictions', 'results')
                     if isinstance(content.get(key), list)), None)
+        if key is None and 'people' in content:
+            raise DataError(f'{file}: a single frame of OpenPose, expected those of a video: join them into one list, '
+                            'in the order of the frames')
         if key is None:
             raise DataError(f'{file}: fields {ascii(sorted(map(str, content))[:8])[:_SHOWN]}, expected a list of '
                             'frames or detections, or one of instance_info, annotations, frames')

@@ -37,7 +37,10 @@ def persons_in(video: Video, file: object, max_persons: int, min_score: float) -
         raise DataError(f'{file}: frames {numbers[0]} to {numbers[-1]} with people in {len(numbers)} of them, expected '
                         'numbers of frames')
     tracks: dict[str, dict[int, Detection]] = {}
-    follow = _Follower()
+    tracks_in = [[person.track for person in video.frames[number]] for number in numbers]
+    # a track that two people have in one frame tells nothing
+    known = all(None not in names and len(set(names)) == len(names) for names in tracks_in)
+    follow = _Follower(known)
     for number in numbers:
         for name, detection in follow(number, video.frames[number]):
             tracks.setdefault(name, {}).setdefault(number - first, detection)
@@ -75,14 +78,19 @@ def _distance(person: Detection, before: Detection) -> float:
 
 
 class _Follower:
-    """Names people frame by frame."""
+    """Names people frame by frame.
 
-    def __init__(self) -> None:
+    Args:
+        known: Whether the estimator says who is who.
+    """
+
+    def __init__(self, known: bool) -> None:
+        self._known = known
         self._last: dict[str, tuple[int, Detection]] = {}
         self._count = 0
 
     def __call__(self, number: int, people: list[Detection]) -> list[tuple[str, Detection]]:
-        if all(person.track is not None for person in people):
+        if self._known:
             return [(f'track {person.track}', person) for person in people]
         self._last = {name: known for name, known in self._last.items() if number - known[0] <= _PATIENCE}
         pairs = [(_distance(person, before), i, name)

@@ -4,11 +4,12 @@ import functools
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from mmactclr.datasets.archive_format import KEYPOINTS, META
 from mmactclr.errors import DataError
 
 # Far above any recording; a file beyond it is not one, and must not fill the memory.
@@ -81,9 +82,14 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 
+def close_zips() -> None:
+    """Forgets handles that are open, so that the next read opens its own."""
+    _open_zip.cache_clear()
+
+
 def natural_key(text: str) -> tuple:
     """Sorts ``take2`` before ``take10``."""
-    return tuple(int(part) if part.isdigit() else part for part in re.split(r'([0-9]+)', text))
+    return tuple(int(part) if i % 2 else part for i, part in enumerate(re.split(r'([0-9]+)', text)))
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
@@ -108,7 +114,7 @@ def find_files(src: str | Path, *patterns: str) -> list[SourceFile]:
         candidates = [src]
         patterns = ('*',)
     else:
-        candidates = sorted(path for path in src.rglob('*') if path.is_file()) if src.is_dir() else [src]
+        candidates = sorted(_files_below(src)) if src.is_dir() else [src]
     found = []
     for path in candidates:
         if _matches(path.name, patterns):
@@ -119,6 +125,16 @@ def find_files(src: str | Path, *patterns: str) -> list[SourceFile]:
     if not found:
         raise DataError(f'{src} holds no file {" or ".join(patterns)}, neither in folders nor in zips')
     return sorted(found, key=lambda file: (natural_key(file.name), str(file)))
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Files of a folder and those in it, but for archives that were written there and for hidden folders."""
+    for path in folder.iterdir():
+        if path.is_file():
+            yield path
+        elif path.is_dir() and not path.name.startswith('.') and not ((path / META).is_file()
+                                                                     and (path / KEYPOINTS).is_file()):
+            yield from _files_below(path)
 
 
 def first_readable(files: Sequence[SourceFile], read: Callable[[SourceFile], Found]) -> tuple[SourceFile, Found]:

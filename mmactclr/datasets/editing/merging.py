@@ -50,6 +50,8 @@ def merge_archives(sources: Sequence[str | Path], dst: str | Path, *, overwrite:
     words: dict[str, list[np.ndarray]] = {name: [] for name in splits}
     meta = archives[0].meta
     rates = {archive.meta.get('fps') for archive in archives}
+    # one that was merged of several rates has them in a column
+    rates |= {_RATE for archive in archives if _RATE in archive.columns}
     if len(rates) > 1:
         print_log("frame rates differ: they are in the column 'fps'", logger='current')
         missing[_RATE] = -1.
@@ -64,12 +66,13 @@ def merge_archives(sources: Sequence[str | Path], dst: str | Path, *, overwrite:
         for archive, origin in zip(archives, origins, strict=True):
             def change(_, fields: dict[str, Any], archive=archive, origin=origin) -> dict[str, Any]:
                 label = int(fields['label'])
-                named = archive.classes[label] if archive.classes else ''
-                fields = {**missing, **fields, _ORIGIN: origin, 'name': _named(fields['name'], origin, common)}
+                named = archive.classes[label] if archive.classes else str(fields.get(_CLASS, ''))
+                fields = {**missing, **fields, 'name': _named(fields['name'], origin, common)}
+                fields[_ORIGIN] = str(fields.get(_ORIGIN) or origin)
                 if fields.get(_COPY):
                     fields[_COPY] = _named(fields[_COPY], origin, common)
                 if len(rates) > 1:
-                    fields[_RATE] = float(archive.meta.get('fps') or -1)
+                    fields[_RATE] = float(archive.meta.get('fps') or fields.get(_RATE) or -1)
                 fields['label'] = classes.index(named) if classes else -1
                 return fields if labelled else {**fields, _CLASS: named}
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from mmactclr.datasets.archive import SkeletonArchive
 from mmactclr.datasets.archive_writer import ArchiveWriter
+from mmactclr.datasets.label_subset import positions_by_name
 from mmactclr.datasets.splits import split_counts
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.utils import derive_seed
@@ -145,7 +146,7 @@ def split_from_file(archive: SkeletonArchive, path: str | Path) -> np.ndarray:
         lines = Path(path).read_text(encoding='utf-8').splitlines()
     except (OSError, ValueError) as error:
         raise DataError(f'{path} cannot be read ({error}): expected a text file of sequence names') from error
-    place = {str(name): i for i, name in enumerate(archive.column('name'))}
+    place = positions_by_name(archive)
     split, part = np.full(len(archive), '', dtype='<U5'), None
     for number, line in enumerate(lines, 1):
         name = line.strip()
