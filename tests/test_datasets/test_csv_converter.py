@@ -12,12 +12,12 @@ from mmactclr.datasets.converters import CSVConverter
 from mmactclr.datasets.converters.csv_files import find_skeleton, match_joints, read_csv
 from mmactclr.datasets.converters.csv_table import GAPS, read_motion
 from mmactclr.datasets.converters.labels import Labels, find_labels, split_maker
-from mmactclr.datasets.converters.source_files import find_files
+from mmactclr.datasets.converters.source_files import SourceFile, find_files
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.structures import Layout, get_layout
 
 from .conftest import motion
-from .fuzzing import check_reader
+from .fuzzing import check_reader, mutations
 
 JOINTS = ('neck', 'head', 'left_shoulder', 'left_hand', 'right_shoulder', 'right_hand', 'left_hip', 'left_foot',
           'right_hip', 'right_foot')
@@ -194,6 +194,64 @@ def test_wrong_tables_of_labels(tmp_path, table, message):
     with pytest.raises(DataError, match=message):
         CSVConverter().convert(tmp_path / 'raw', tmp_path / 'a', labels=tmp_path / 'labels.csv')
     assert not (tmp_path / 'a').exists()
+
+
+def test_comments_and_accents_in_a_table_of_labels(tmp_path):
+    (tmp_path / 'raw').mkdir()
+    # as a Mac stores the name, and as a spreadsheet on Windows writes it
+    (tmp_path / 'raw' / 'ta\u0308nze.csv').write_bytes(wide(moving()))
+    table = tmp_path / 'labels.csv'
+    table.write_bytes('\ufeff# who, and what\r\n\r\nfile;label\r\n# the only one\r\nt\u00e4nze;a, b\r\n'.encode())
+    labels = find_labels(tmp_path / 'raw', find_files(tmp_path / 'raw', '*.csv'), table)
+    assert labels.classes == ('a, b',) and len(labels.files) == 1
+    table.write_text('# who\nfile,label\n# what\nx,y\n')
+    with pytest.raises(DataError, match="labels.csv, line 4: file 'x'"):
+        find_labels(tmp_path / 'raw', find_files(tmp_path / 'raw', '*.csv'), table)
+
+
+def test_units(tmp_path):
+    (tmp_path / 'raw').mkdir()
+    written = moving()
+    (tmp_path / 'raw' / 'one.csv').write_bytes(wide(written))
+    for options, factor, unit in ((dict(unit='foot'), .3048, 'm'), (dict(metres_per_unit=.25), .25, 'm'),
+                                  ({}, 1, 'unknown'), (dict(unit='pixel'), 1, 'pixel')):
+        archive = CSVConverter().convert(tmp_path / 'raw', tmp_path / 'a', overwrite=True, **options)
+        assert archive.meta['unit'] == unit and np.allclose(archive.sequence(0), written * factor, rtol=1e-6)
+    for options in (dict(metres_per_unit=0.), dict(metres_per_unit=float('nan')), dict(metres_per_unit=2., unit='m')):
+        with pytest.raises(ConfigError, match='--metres-per-unit'):
+            CSVConverter().convert(tmp_path / 'raw', tmp_path / 'b', **options)
+
+
+def test_fuzzed_tables_of_labels(tmp_path):
+    files = [SourceFile(tmp_path / f'take{i}.csv') for i in range(8)]
+    table = tmp_path / 'labels.csv'
+    content = 'file,label,subject,split\n' + ''.join(f'take{i},{"ab"[i % 2]},s{i // 2},train\n' for i in range(8))
+    refused = 0
+    for data in mutations(content.encode(), 2000):
+        table.write_bytes(data)
+        try:
+            assert 1 <= len(find_labels(tmp_path, files, table).files) <= 8
+        except DataError as error:
+            refused += 1
+            assert 'labels.csv' in str(error) and str(error).isprintable() and len(str(error)) < 600
+    assert refused > 500
+
+
+def test_fuzzed_skeleton_files(tmp_path):
+    joints = ['N', 'LS', 'RS', 'LH', 'RH']
+    fields = dict(joints=joints, edges=[[joint, 'N'] for joint in joints[1:]], centre='N', shoulders=['LS', 'RS'],
+                  hips=['LH', 'RH'], flip_pairs=[['LS', 'RS'], ['LH', 'RH']])
+    file = tmp_path / 'skeleton.json'
+    refused = 0
+    deep = [b'[' * 100_000, b'{"joints":' * 5000, b'{"joints": [NaN, 1, []], "edges": [[1e400, null]]}']
+    for data in [*mutations(json.dumps(fields).encode(), 2000), *deep]:
+        file.write_bytes(data)
+        try:
+            assert find_skeleton(joints, 'a.csv', 'x', file).num_joints <= 5
+        except (DataError, ConfigError) as error:
+            refused += 1
+            assert 'skeleton.json' in str(error) and len(str(error)) < 600
+    assert refused > 1000
 
 
 def test_a_name_that_two_files_have_needs_its_path(tmp_path):
