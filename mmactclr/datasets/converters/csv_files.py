@@ -1,11 +1,14 @@
 """Own recordings as CSV files, of any joints."""
 import argparse
 import functools
-import re
+import logging
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from mmengine.logging import print_log
 
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.registry import CONVERTERS
@@ -17,14 +20,17 @@ from .file_converter import Clip, FileConverter, Recordings
 from .json_source import load_json
 from .labels import Labels, add_label_arguments, find_labels, split_maker
 from .source_files import SourceFile, find_files, first_readable
-from .units import PIXEL, add_unit_arguments, to_metres
+from .units import PIXEL, UNKNOWN, add_unit_arguments, to_metres
 
 _SKELETON_FIELDS = ('joints', 'edges', 'centre', 'shoulders', 'hips', 'flip_pairs', 'name')
 
 
 def plain(name: str) -> str:
     """A joint's name without case, blanks and signs, for comparisons."""
-    return re.sub(r'[\W_]', '', name.lower())
+    # one code for letters that can be written in several ways
+    name = unicodedata.normalize('NFKC', name).casefold()
+    # letters, marks that go with them, and digits; a name of signs alone stays what it is
+    return ''.join(sign for sign in name if unicodedata.category(sign)[0] in 'LMN') or name
 
 
 def match_joints(wanted: Sequence[str], joints: Sequence[str]) -> list[int | None]:
@@ -122,6 +128,9 @@ class CSVConverter(FileConverter):
         if unit is None and metres_per_unit is None and keypoint.shape[-1] == 2:
             unit = PIXEL
         scale, unit = to_metres(unit, metres_per_unit)
+        if unit == UNKNOWN:
+            print_log(f'{src}: in which unit are the coordinates? They are kept as they are; pass --unit',
+                      logger='current', level=logging.WARNING)
         about = dict(fps=fps, unit=unit, source=src.name)
         return Recordings(
             known.files, functools.partial(read_csv, layout=found, labels=known, scale=scale), found,

@@ -22,6 +22,8 @@ from .source_files import SourceFile, natural_key
 
 _SPLIT = 'split'
 _COMMENT = '#'
+# How much of a wrong cell a message shows.
+_SHOWN = 80
 _NOT_LISTED = 'not in the table of labels'
 # Columns that are read whatever their case.
 _KNOWN = ('file', 'label', 'subject', 'split')
@@ -125,13 +127,13 @@ def _from_table(src: Path, files: Sequence[SourceFile], below: Mapping[str, tupl
         file = place.get(_composed(name))
         if file is None:
             what = 'stands for several files, give its path' if _composed(name) in place else f'is no file below {src}'
-            raise DataError(f'{table}, line {line}: file {name[:80]!r} {what}')
+            raise DataError(f'{table}, line {line}: file {name[:_SHOWN]!r} {what}')
         if str(file) in known:
-            raise DataError(f'{table}, line {line}: file {name[:80]!r} was named before')
+            raise DataError(f'{table}, line {line}: file {name[:_SHOWN]!r} was named before')
         known[str(file)] = row
     chosen = [file for file in files if str(file) in known]
     missing = [file.name for file in files if str(file) not in known]
-    columns = _typed([known[str(file)] for file in chosen], table)
+    columns = _typed([known[str(file)] for file in chosen])
     names = [str(row.pop('label', '')) for row in columns]
     classes: tuple[str, ...] = ()
     if any(names):
@@ -172,6 +174,8 @@ def _read_table(table: Path) -> list[tuple[int, dict[str, str]]]:
     if 'file' not in names or len(set(names)) != len(names):
         raise DataError(f'labels {table}, line {first + 1}: the header is {ascii(names)[:200]}, expected different '
                         'names with "file" among them')
+    if '' in names:
+        raise DataError(f'labels {table}, line {first + 1}: column {names.index("") + 1} has no name')
     reserved = sorted({*REQUIRED_COLUMNS, 'keypoint', 'notes'} & set(names) - {'label'})
     if reserved:
         raise DataError(f'labels {table}, line {first + 1}: {", ".join(reserved)} are names of the archive itself: '
@@ -182,21 +186,28 @@ def _read_table(table: Path) -> list[tuple[int, dict[str, str]]]:
             continue
         if len(cells) != len(names):
             raise DataError(f'{table}, line {number}: {len(cells)} cells, the header has {len(names)}')
-        rows.append((number, {name: cell.strip() for name, cell in zip(names, cells, strict=True)}))
+        row = {name: cell.strip() for name, cell in zip(names, cells, strict=True)}
+        for name, cell in row.items():
+            if not cell.isprintable():
+                raise DataError(f'{table}, line {number}: {ascii(cell[:_SHOWN])} holds signs that cannot be printed')
+            if _is_split(name) and cell not in (*PARTS, ''):
+                raise DataError(f'{table}, line {number}: column {name[:_SHOWN]!r} holds {cell[:_SHOWN]!r}, expected '
+                                'train, test or nothing')
+        rows.append((number, row))
     if not rows:
         raise DataError(f'labels {table} has no line below its header')
     return rows
 
 
-def _typed(rows: list[dict[str, str]], table: Path) -> list[dict[str, Any]]:
+def _is_split(column: str) -> bool:
+    return column == _SPLIT or column.startswith(f'{_SPLIT}_')
+
+
+def _typed(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
     """Columns of whole numbers as int, of numbers as float, of anything else as text."""
     for name in rows[0] if rows else ():
         values = [row[name] for row in rows]
-        if name == _SPLIT or name.startswith(f'{_SPLIT}_'):
-            wrong = sorted({value for value in values if value not in (*PARTS, '')})
-            if wrong:
-                raise DataError(f'{table}: column {name!r} holds {wrong[0]!r}, expected train, test or nothing')
-        elif name != 'label':
+        if name != 'label' and not _is_split(name):
             for kind in (int, float):
                 try:
                     converted = [kind(value) for value in values]
