@@ -1,4 +1,4 @@
-"""Writes example recordings as a sensor might: CSV files of 14 joints in centimetres, and a table of who and what.
+"""Writes example recordings as a sensor might: CSV files of 15 joints in centimetres, and a table of who and what.
 
     python docs/examples/example_recordings.py recordings
 """

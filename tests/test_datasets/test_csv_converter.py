@@ -2,6 +2,7 @@
 import csv
 import io
 import json
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from mmactclr.errors import ConfigError, DataError
 from mmactclr.structures import Layout, get_layout
 
 from .conftest import motion
-from .fuzzing import check_reader
+from .fuzzing import check_reader, mutations
 
 JOINTS = ('neck', 'head', 'left_shoulder', 'left_hand', 'right_shoulder', 'right_hand', 'left_hip', 'left_foot',
           'right_hip', 'right_foot')
@@ -90,6 +91,15 @@ def test_joints_that_were_not_seen_are_zero(word):
     assert np.array_equal(read_motion('\n'.join(content).encode(), 'a.csv')[1], written)
 
 
+@pytest.mark.parametrize('read', [wide, long])
+def test_a_joint_of_which_a_part_is_missing_was_not_seen(read):
+    """With a zero in place of x alone it would be a spike through the middle of the scene."""
+    written = moving()
+    content = read(written).replace(repr(float(written[0, 2, 1, 0])).encode(), b'')
+    written[0, 2, 1] = 0
+    assert np.array_equal(read_motion(content, 'a.csv')[1], written)
+
+
 def test_columns_of_other_things_are_ignored():
     content = '\n'.join(['time,mood,hip_x,hip_y,hip_z,hip_score', '0.5,good,1,2,3,x', '0.25,,4,5,6,'])
     joints, found, _ = read_motion(content.encode(), 'a.csv')
@@ -104,7 +114,9 @@ def test_columns_of_other_things_are_ignored():
     ('hip_x,hip_y\n1,2\n3,4,5\n', 'line 3: 3 cells'),
     ('hip_x,hip_y\n1,2\n3,x\n', "line 3: column 2: 'x', expected a number"),
     ('hip_x,hip_y\n1,inf\n', "line 2: column 2: 'inf'"), ('hip_x,hip_y\n1,1e39\n', "line 2: column 2: '1e39'"),
-    ('hip_x,hip_y\n1,2 3\n', "line 2: column 2: '2 3'"), ('joint,x,y\nhip,1,2\n', 'needs a column "frame"'),
+    ('hip_x,hip_y\n1,2 3\n', "line 2: column 2: '2 3'"),
+    ('frame,joint,x,y\n' + '\n'.join(f'{i},j{i},1,2' for i in range(300)), 'line 1: 300 lines.*300 frames and 300'),
+    ('joint,x,y\nhip,1,2\n', 'needs a column "frame"'),
     ('frame,hip_x,hip_y\n1,1,2\n1,3,4\n', 'line 3: the same frame'), ('frame,hip_x,hip_y\n,1,2\n', 'line 2: column 1'),
     ('h\xfcfte_x,h\xfcfte_y\n1,2\n', None)])
 def test_wrong_tables_are_named(text, message):
@@ -173,6 +185,51 @@ def test_a_table_names_classes_columns_and_splits(tmp_path):
     assert archive.meta['unit'] == 'unknown'
 
 
+def test_joints_of_any_script(tmp_path):
+    """Decomposed letters, as some systems write them, are the same joint; no two joints are taken for one."""
+    joints = ['\u0915\u093e', '\u0915\u093f', 'H\u00fcfte \u00fc', 'H\u00fcfte R', 'Schulter L', 'Schulter R', '+',
+              '\u982d']
+    edges = [[name, joints[1]] for name in joints if name != joints[1]]
+    fields = dict(joints=joints, edges=edges, centre=joints[1], hips=joints[2:4], shoulders=joints[4:6],
+                  flip_pairs=[joints[2:4], joints[4:6]])
+    (tmp_path / 'skeleton.json').write_text(json.dumps(fields))
+    written = motion(3, joints=8)
+    (tmp_path / 'raw').mkdir()
+    (tmp_path / 'raw' / 'one.csv').write_bytes(wide(written, joints))
+    decomposed = [unicodedata.normalize('NFD', name) for name in joints]
+    (tmp_path / 'raw' / 'two.csv').write_bytes(wide(written[:, :, ::-1], decomposed[::-1]))
+    archive = CSVConverter().convert(tmp_path / 'raw', tmp_path / 'a', skeleton=tmp_path / 'skeleton.json', unit='m')
+    assert len(archive) == 2 and archive.layout.joints == tuple(joints)
+    assert np.array_equal(archive.sequence(0), written) and np.array_equal(archive.sequence(1), written)
+
+
+def test_fuzzed_tables_of_labels(tmp_path):
+    write_source(tmp_path / 'raw')
+    files, table = find_files(tmp_path / 'raw', '*.csv'), tmp_path / 'labels.csv'
+    content = ('file;label;subject;weight;split\n' + ''.join(
+        f'take{i};class {i % 3};{i};{i / 4};{["train", "test"][i % 2]}\n' for i in range(12))).encode()
+    refused = 0
+    for data in mutations(content, 2000):
+        table.write_bytes(data)
+        try:
+            labels = find_labels(tmp_path / 'raw', files, table)
+            assert all(labels.of(file)[0] < max(len(labels.classes), 1) for file in labels.files)
+        except DataError as error:
+            refused += 1
+            assert 'labels.csv' in str(error) and str(error).isprintable() and len(str(error)) < 600, error
+    assert refused > 200
+
+
+def test_a_missing_unit_is_asked_for(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmactclr.datasets.converters.csv_files.print_log', lambda text, **_: said.append(text))
+    write_source(tmp_path / 'raw')
+    CSVConverter().convert(tmp_path / 'raw', tmp_path / 'a', unit='cm')
+    assert not said
+    CSVConverter().convert(tmp_path / 'raw', tmp_path / 'b')
+    assert len(said) == 1 and 'pass --unit' in said[0]
+
+
 def test_files_alone_have_no_classes(tmp_path):
     (tmp_path / 'raw').mkdir()
     (tmp_path / 'raw' / 'one.csv').write_bytes(wide(moving(axes=2)))
@@ -187,6 +244,8 @@ def test_files_alone_have_no_classes(tmp_path):
     ('file,split\ntake1,val\n', "'val', expected train"),
     ('file,label\ntake1,a\ntake2,\n', 'take2.csv has no label'),
     ('file,frames\ntake1,3\n', 'names of the archive itself'),
+    ('file,\ntake1,3\n', 'line 1: column 2 has no name'), ('file,label\ntake1,a\0\n', "line 2: 'a.x00'"),
+    ('file,split\ntake1,train\ntake2,val\n', "line 3: column 'split' holds 'val'"),
     ('file,label\n"take1,a\n', 'no CSV')])
 def test_wrong_tables_of_labels(tmp_path, table, message):
     write_source(tmp_path / 'raw')
@@ -194,6 +253,49 @@ def test_wrong_tables_of_labels(tmp_path, table, message):
     with pytest.raises(DataError, match=message):
         CSVConverter().convert(tmp_path / 'raw', tmp_path / 'a', labels=tmp_path / 'labels.csv')
     assert not (tmp_path / 'a').exists()
+
+
+def test_comments_and_accents_in_a_table_of_labels(tmp_path):
+    (tmp_path / 'raw').mkdir()
+    # as a Mac stores the name, and as a spreadsheet on Windows writes it
+    (tmp_path / 'raw' / 'ta\u0308nze.csv').write_bytes(wide(moving()))
+    table = tmp_path / 'labels.csv'
+    table.write_bytes('\ufeff# who, and what\r\n\r\nfile;label\r\n# the only one\r\nt\u00e4nze;a, b\r\n'.encode())
+    labels = find_labels(tmp_path / 'raw', find_files(tmp_path / 'raw', '*.csv'), table)
+    assert labels.classes == ('a, b',) and len(labels.files) == 1
+    table.write_text('# who\nfile,label\n# what\nx,y\n')
+    with pytest.raises(DataError, match="labels.csv, line 4: file 'x'"):
+        find_labels(tmp_path / 'raw', find_files(tmp_path / 'raw', '*.csv'), table)
+
+
+def test_units(tmp_path):
+    (tmp_path / 'raw').mkdir()
+    written = moving()
+    (tmp_path / 'raw' / 'one.csv').write_bytes(wide(written))
+    for options, factor, unit in ((dict(unit='foot'), .3048, 'm'), (dict(metres_per_unit=.25), .25, 'm'),
+                                  ({}, 1, 'unknown'), (dict(unit='pixel'), 1, 'pixel')):
+        archive = CSVConverter().convert(tmp_path / 'raw', tmp_path / 'a', overwrite=True, **options)
+        assert archive.meta['unit'] == unit and np.allclose(archive.sequence(0), written * factor, rtol=1e-6)
+    for options in (dict(metres_per_unit=0.), dict(metres_per_unit=float('nan')), dict(metres_per_unit=2., unit='m')):
+        with pytest.raises(ConfigError, match='--metres-per-unit'):
+            CSVConverter().convert(tmp_path / 'raw', tmp_path / 'b', **options)
+
+
+def test_fuzzed_skeleton_files(tmp_path):
+    joints = ['N', 'LS', 'RS', 'LH', 'RH']
+    fields = dict(joints=joints, edges=[[joint, 'N'] for joint in joints[1:]], centre='N', shoulders=['LS', 'RS'],
+                  hips=['LH', 'RH'], flip_pairs=[['LS', 'RS'], ['LH', 'RH']])
+    file = tmp_path / 'skeleton.json'
+    refused = 0
+    deep = [b'[' * 100_000, b'{"joints":' * 5000, b'{"joints": [NaN, 1, []], "edges": [[1e400, null]]}']
+    for data in [*mutations(json.dumps(fields).encode(), 2000), *deep]:
+        file.write_bytes(data)
+        try:
+            assert find_skeleton(joints, 'a.csv', 'x', file).num_joints <= 5
+        except (DataError, ConfigError) as error:
+            refused += 1
+            assert 'skeleton.json' in str(error) and len(str(error)) < 600
+    assert refused > 1000
 
 
 def test_a_name_that_two_files_have_needs_its_path(tmp_path):

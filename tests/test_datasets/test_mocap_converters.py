@@ -177,6 +177,11 @@ def test_fuzzed_motion():
     assert refused > 500
 
 
+def test_sections_after_the_hierarchy_are_ignored():
+    text = Body().asf()
+    assert parse_asf(text + b':skin\nwhatever.obj\n', 'a.asf').joints == parse_asf(text, 'a.asf').joints
+
+
 def test_fuzzed_skeletons():
     refused = 0
     for data in mutations(Body().asf(), 2000):

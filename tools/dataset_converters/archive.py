@@ -13,12 +13,15 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
+# the package beside this file, whichever is installed
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmactclr.datasets import SkeletonArchive, draw_label_subset, editing, write_label_subset
-from mmactclr.errors import ConfigError, DataError
-from mmactclr.structures import list_layouts
-from mmactclr.utils.cli import report_errors
+import numpy as np  # noqa: E402
+
+from mmactclr.datasets import SkeletonArchive, draw_label_subset, editing, write_label_subset  # noqa: E402
+from mmactclr.errors import ConfigError, DataError  # noqa: E402
+from mmactclr.structures import list_layouts  # noqa: E402
+from mmactclr.utils.cli import report_errors  # noqa: E402
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -7,10 +7,14 @@ import argparse
 import importlib
 import inspect
 import sys
+from pathlib import Path
 
-from mmactclr.datasets import SkeletonArchive
-from mmactclr.errors import MMActCLRError
-from mmactclr.registry import CONVERTERS
+# the package beside this file, whichever is installed
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from mmactclr.datasets import SkeletonArchive  # noqa: E402
+from mmactclr.errors import MMActCLRError  # noqa: E402
+from mmactclr.registry import CONVERTERS  # noqa: E402
 
 
 def build_parser() -> argparse.ArgumentParser:

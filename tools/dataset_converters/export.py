@@ -7,10 +7,14 @@ import argparse
 import importlib
 import inspect
 import sys
+from pathlib import Path
 
-import mmactclr.datasets.exporters  # noqa: F401  (registers the formats)
-from mmactclr.errors import MMActCLRError
-from mmactclr.registry import EXPORTERS
+# the package beside this file, whichever is installed
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import mmactclr.datasets.exporters  # noqa: E402, F401  (registers the formats)
+from mmactclr.errors import MMActCLRError  # noqa: E402
+from mmactclr.registry import EXPORTERS  # noqa: E402
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -115,7 +115,7 @@ def parse_asf(content: bytes, file: object) -> Skeleton:
     Raises:
         DataError: A line is not what it should be, or the bones are no tree; the message names file and line.
     """
-    section, last = b'', 0
+    section, last, complete = b'', 0, False
     units = {b'length': 1., b'angle': True}
     bones: dict[str, Bone] = {'root': Bone('root', dofs=_ROOT_DOFS)}
     position, angles, order = np.zeros(3), np.zeros(3), 'xyz'
@@ -123,7 +123,7 @@ def parse_asf(content: bytes, file: object) -> Skeleton:
     for i, words in _lines(content):
         last, key = i, words[0].lower()
         if key.startswith(b':'):
-            section = key
+            section, complete = key, complete or key == b':hierarchy'
         elif section == b':units' and key == b'length':
             units[key] = float(_numbers(file, i, words[1:], 1, 'the length of a unit')[0])
             if not units[key] > 0:
@@ -143,7 +143,7 @@ def parse_asf(content: bytes, file: object) -> Skeleton:
             bone = _bone_line(file, i, words, bone, bones, bool(units[b'angle']))
         elif section == b':hierarchy' and key not in (b'begin', b'end'):
             _hierarchy_line(file, i, words, bones)
-    if section != b':hierarchy':
+    if not complete:
         raise fault(file, last, 'the file ends without a :hierarchy')
     bones['root'].axis = rotation(np.deg2rad(angles) if units[b'angle'] else angles, order)
     return Skeleton(_parents_first(file, bones), _INCH / float(units[b'length']), bool(units[b'angle']), position)

@@ -1,11 +1,14 @@
 """Own recordings as CSV files, of any joints."""
 import argparse
 import functools
-import re
+import logging
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from mmengine.logging import print_log
 
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.registry import CONVERTERS
@@ -17,15 +20,17 @@ from .file_converter import Clip, FileConverter, Recordings
 from .json_source import load_json
 from .labels import Labels, add_label_arguments, find_labels, split_maker
 from .source_files import SourceFile, find_files, first_readable
+from .units import PIXEL, UNKNOWN, add_unit_arguments, to_metres
 
-METRES = {'m': 1., 'cm': .01, 'mm': .001, 'inch': .0254, 'foot': .3048}
-PIXEL = 'pixel'
 _SKELETON_FIELDS = ('joints', 'edges', 'centre', 'shoulders', 'hips', 'flip_pairs', 'name')
 
 
 def plain(name: str) -> str:
     """A joint's name without case, blanks and signs, for comparisons."""
-    return re.sub(r'[\W_]', '', name.lower())
+    # one code for letters that can be written in several ways
+    name = unicodedata.normalize('NFKC', name).casefold()
+    # letters, marks that go with them, and digits; a name of signs alone stays what it is
+    return ''.join(sign for sign in name if unicodedata.category(sign)[0] in 'LMN') or name
 
 
 def match_joints(wanted: Sequence[str], joints: Sequence[str]) -> list[int | None]:
@@ -83,14 +88,14 @@ class CSVConverter(FileConverter):
                               'where the names do not tell "centre", "shoulders", "hips", "flip_pairs"')
         skeleton.add_argument('--layout', metavar='NAME', help='use this registered layout: '
                               f'{", ".join(list_layouts())}')
-        parser.add_argument('--unit', choices=[*METRES, PIXEL], help='of the coordinates; they are stored in metres')
+        add_unit_arguments(parser, 'the coordinates', [PIXEL])
         parser.add_argument('--fps', type=float, help='frames per second')
         add_label_arguments(parser)
 
     def find(self, src: Path, *, skeleton: str | Path | None = None, layout: str | None = None,
-             unit: str | None = None, fps: float | None = None, labels: str | Path | None = None,
-             test_subjects: Sequence[str] | None = None, test_fraction: float | None = None,
-             seed: int = 0) -> Recordings:
+             unit: str | None = None, metres_per_unit: float | None = None, fps: float | None = None,
+             labels: str | Path | None = None, test_subjects: Sequence[str] | None = None,
+             test_fraction: float | None = None, seed: int = 0) -> Recordings:
         """Looks for CSV files and at the header of the first.
 
         Args:
@@ -98,6 +103,7 @@ class CSVConverter(FileConverter):
             skeleton: JSON file with joints and edges.
             layout: Name of a registered layout.
             unit: One of ``METRES``, or ``pixel``.
+            metres_per_unit: In place of ``unit``.
             fps: Frames per second.
             labels: See :func:`find_labels`.
             test_subjects: See :func:`split_maker`.
@@ -119,11 +125,15 @@ class CSVConverter(FileConverter):
         known = find_labels(src, files, labels)
         first, (joints, keypoint, _) = first_readable(known.files, lambda file: read_motion(file.read(), file))
         found = find_skeleton(joints, str(first), src.stem or 'own', skeleton, layout)
-        if unit is None and keypoint.shape[-1] == 2:
+        if unit is None and metres_per_unit is None and keypoint.shape[-1] == 2:
             unit = PIXEL
-        about = dict(fps=fps, unit=PIXEL if unit == PIXEL else 'm' if unit else 'unknown', source=src.name)
+        scale, unit = to_metres(unit, metres_per_unit)
+        if unit == UNKNOWN:
+            print_log(f'{src}: in which unit are the coordinates? They are kept as they are; pass --unit',
+                      logger='current', level=logging.WARNING)
+        about = dict(fps=fps, unit=unit, source=src.name)
         return Recordings(
-            known.files, functools.partial(read_csv, layout=found, labels=known, scale=METRES.get(unit, 1.)), found,
+            known.files, functools.partial(read_csv, layout=found, labels=known, scale=scale), found,
             known.classes, split_maker(known, test_subjects, test_fraction, seed), about, known.excluded)
 
 
@@ -190,7 +200,7 @@ def _read_skeleton(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise DataError(f'--skeleton {path} cannot be read ({error})') from error
     if not isinstance(fields, dict) or not {'joints', 'edges'} <= fields.keys() or set(fields) - {*_SKELETON_FIELDS}:
-        found = sorted(map(str, fields))[:10] if isinstance(fields, dict) else type(fields).__name__
+        found = ascii(sorted(map(str, fields)))[:200] if isinstance(fields, dict) else type(fields).__name__
         raise DataError(f'--skeleton {path} has {found}, expected "joints" and "edges", and perhaps '
                         f'{", ".join(_SKELETON_FIELDS[2:])}')
     for name in ('joints', 'edges'):

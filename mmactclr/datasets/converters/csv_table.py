@@ -1,7 +1,10 @@
 """Reads motion from CSV: a line a frame with columns of joints, or a line a joint."""
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+from operator import itemgetter
 
 import numpy as np
 
@@ -9,12 +12,15 @@ from mmactclr.errors import DataError
 
 from .text import fault, parse_numbers, shown
 
-_JOINT_FIRST = re.compile(r'(?P<joint>.*\w)[ _.:\-](?P<axis>[xyz])', re.IGNORECASE)
-_AXIS_FIRST = re.compile(r'(?P<axis>[xyz])[ _.:\-](?P<joint>\w.*)', re.IGNORECASE)
+_JOINT_FIRST = re.compile(r'(?P<joint>.*[^\s_.:\-])[ _.:\-](?P<axis>[xyz])', re.IGNORECASE)
+_AXIS_FIRST = re.compile(r'(?P<axis>[xyz])[ _.:\-](?P<joint>[^\s_.:\-].*)', re.IGNORECASE)
 _FRAME = ('frame', 'frame_number', 'frame_id', 'time', 'timestamp', 'time_s', 'time_ms', 't')
 _PERSON = ('person', 'person_id', 'body', 'body_id', 'track', 'track_id')
 _LARGEST = float(np.finfo(np.float32).max)
 _MOST_PERSONS = 100
+# Places for one joint of one person in one frame, for each that a line fills: beyond it the columns are not what they
+# are called, and the recording would fill the memory.
+_SPARSE = 200
 GAPS = 'numbers of frames are left out, the frames around follow each other'
 # Words for a joint that was not seen in a frame.
 _UNSEEN = {b'', b'nan', b'NaN', b'NAN', b'NA', b'null', b'None'}
@@ -102,7 +108,7 @@ def parse_header(lines: Sequence[bytes], file: object) -> Header:
 def read_motion(content: bytes, file: object) -> tuple[tuple[str, ...], np.ndarray, tuple[str, ...]]:
     """Joints and coordinates of a recording.
 
-    Cells that are empty or ``nan`` are joints that were not seen, which are zero in the result. Lines that start with
+    Joints of which a cell is empty or ``nan`` were not seen; they are zero in the result. Lines that start with
     ``#`` are comments.
 
     Args:
@@ -133,20 +139,27 @@ def read_motion(content: bytes, file: object) -> tuple[tuple[str, ...], np.ndarr
     times, t = np.unique(frames, return_inverse=True)
     m = np.array([place[name] for name in persons])
     if header.joint is None:
-        joints, v = header.joints, None
+        joints, where = header.joints, (m, t)
+        shape: tuple[int, ...] = len(place), len(times)
     else:
-        names = [_decoded(word) for word in words[header.joint]]
-        joints = tuple(dict.fromkeys(names))
-        index = {name: i for i, name in enumerate(joints)}
-        v = np.array([index[name] for name in names])
-    where = (m, t) if v is None else (m, t, v)
-    flat = np.ravel_multi_index(where, (len(place), len(times), len(joints))[:len(where)])
+        spelt = {word: _decoded(word) for word in words[header.joint]}
+        position = {name: i for i, name in enumerate(dict.fromkeys(spelt.values()))}
+        joints = tuple(position)
+        where = m, t, np.array([position[spelt[word]] for word in words[header.joint]])
+        shape = len(place), len(times), len(joints)
+    if math.prod(shape) > _SPARSE * len(rows):
+        raise fault(file, header.line, f'{len(rows)} lines of {len(place)} persons, {len(times)} frames and '
+                    f'{len(joints)} joints, expected a line for at least one in {_SPARSE}')
+    flat = np.ravel_multi_index(where, shape)
     order = np.argsort(flat, kind='stable')
     twice = np.flatnonzero(np.diff(flat[order]) == 0)
     if len(twice):
         raise fault(file, numbers[order[twice[0] + 1]], 'the same frame, person and joint was there before')
+    points = cells[:, header.columns]
+    # a joint of which a part is missing was not seen: with a zero for the part it would be somewhere else
+    points[np.isnan(points).any(-1)] = 0
     keypoint = np.zeros((len(place), len(times), len(joints), header.axes), np.float32)
-    keypoint[where] = cells[:, header.columns] if v is None else cells[:, header.columns[0]]
+    keypoint[where] = points if header.joint is None else points[:, 0]
     steps = np.diff(times)
     whole = header.frame is not None and (times == np.floor(times)).all()
     return joints, keypoint, (GAPS,) if whole and len(steps) and steps.max() > steps.min() else ()
@@ -158,7 +171,7 @@ def _decoded(word: bytes) -> str:
 
 def _parse_rows(rows: list[bytes], numbers: list[int], header: Header,
                 file: object) -> tuple[np.ndarray, dict[int, list[bytes]]]:
-    """(lines, width) numbers, zero where nothing was seen or a cell is text, and the cells of the columns of text."""
+    """(lines, width) numbers, NaN where nothing was seen, zero where a cell is text, and the columns of text."""
     text = [i for i in (header.person, header.joint) if i is not None]
     wanted = sorted({*header.columns.ravel().tolist(), *([header.frame] if header.frame is not None else [])})
     if not text and len(wanted) == header.width:
@@ -170,20 +183,32 @@ def _parse_rows(rows: list[bytes], numbers: list[int], header: Header,
             values = parse_numbers(tokens)
             if values is not None and np.abs(values).max() <= _LARGEST:
                 return values.reshape(len(rows), -1), {}
+    table = [row.split(header.separator) for row in rows]
+    for number, row in zip(numbers, table, strict=True):
+        if len(row) != header.width:
+            raise fault(file, number, f'{len(row)} cells, the header has {header.width}')
     cells = np.zeros((len(rows), header.width))
-    words: dict[int, list[bytes]] = {i: [] for i in text}
-    for k, row in enumerate(rows):
-        parts = [part.strip().strip(b'"').strip() for part in row.split(header.separator)]
-        if len(parts) != header.width:
-            raise fault(file, numbers[k], f'{len(parts)} cells, the header has {header.width}')
-        for i in text:
-            words[i].append(parts[i])
-        row_words = [b'0' if parts[i] in _UNSEEN and i != header.frame else parts[i] for i in wanted]
-        values = parse_numbers(row_words)
-        if values is None or np.abs(values).max() > _LARGEST:
-            raise _wrong_cell(file, numbers[k], row_words, wanted)
-        cells[k, wanted] = values
-    return cells, words
+    tokens = list(chain.from_iterable(map(itemgetter(*wanted), table)))
+    cells[:, wanted] = _numbers(tokens, numbers, wanted, header, file)
+    return cells, {i: [row[i].strip().strip(b'"').strip() for row in table] for i in text}
+
+
+def _numbers(tokens: list[bytes], numbers: list[int], wanted: list[int], header: Header, file: object) -> np.ndarray:
+    """(lines, columns) numbers of the cells of some columns, NaN where nothing was seen."""
+    joined = b''.join(tokens)
+    if b'"' in joined or joined.split() != [joined]:
+        tokens = [token.strip().strip(b'"').strip() for token in tokens]
+    unseen = np.zeros((len(numbers), len(wanted)), dtype=bool)
+    if not _UNSEEN.isdisjoint(tokens):
+        unseen = np.array([token in _UNSEEN for token in tokens]).reshape(unseen.shape)
+        if header.frame is not None:
+            unseen[:, wanted.index(header.frame)] = False
+        tokens = [b'0' if gap else token for token, gap in zip(tokens, unseen.ravel(), strict=True)]
+    # a cell of two numbers must not make up for an empty one
+    values = parse_numbers(tokens) if b'' not in tokens else None
+    if values is None or np.abs(values).max() > _LARGEST:
+        raise _wrong_cell(file, numbers, tokens, wanted)
+    return np.where(unseen, np.nan, values.reshape(unseen.shape))
 
 
 def _has_empty_cell(row: bytes, separator: bytes) -> bool:
@@ -191,10 +216,12 @@ def _has_empty_cell(row: bytes, separator: bytes) -> bool:
     return separator * 2 in row or row.startswith(separator) or row.endswith(separator)
 
 
-def _wrong_cell(file: object, line: int, words: list[bytes], columns: list[int]) -> DataError:
-    for word, column in zip(words, columns, strict=True):
-        value = parse_numbers([word])
+def _wrong_cell(file: object, numbers: list[int], tokens: list[bytes], columns: list[int]) -> DataError:
+    """The first cell that holds no number that float32 can hold."""
+    for i, token in enumerate(tokens):
+        value = parse_numbers([token])
         if value is None or len(value) != 1 or abs(value[0]) > _LARGEST:
-            return fault(file, line, f'column {column + 1}: {shown(word)}, expected a number, or nothing where the '
-                         'joint was not seen')
-    return fault(file, line, 'a cell holds more than one number')
+            row, column = divmod(i, len(columns))
+            return fault(file, numbers[row], f'column {columns[column] + 1}: {shown(token)}, expected a number, or '
+                         'nothing where the joint was not seen')
+    return fault(file, numbers[0], 'not all cells are numbers')

@@ -3,6 +3,7 @@ import argparse
 import csv
 import functools
 import io
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from .naming import folders_below
 from .source_files import SourceFile, natural_key
 
 _SPLIT = 'split'
+_COMMENT = '#'
+# How much of a wrong cell a message shows.
+_SHOWN = 80
 _NOT_LISTED = 'not in the table of labels'
 # Columns that are read whatever their case.
 _KNOWN = ('file', 'label', 'subject', 'split')
@@ -113,22 +117,23 @@ def _from_table(src: Path, files: Sequence[SourceFile], below: Mapping[str, tupl
         for file in files:
             path = '/'.join((*below[str(file)], file.name))
             keys = {path, path.rsplit('.', 1)[0]} if exact else {file.name, file.stem}
+            keys = {_composed(key) for key in keys}
             for key in keys - taken:
                 # a name that two files have stands for neither; a path comes first
                 place[key] = None if key in place else file
     known: dict[str, dict[str, str]] = {}
     for line, row in rows:
         name = row.pop('file').replace('\\', '/').strip()
-        file = place.get(name)
+        file = place.get(_composed(name))
         if file is None:
-            what = 'stands for several files, give its path' if name in place else f'is no file below {src}'
-            raise DataError(f'{table}, line {line}: file {name[:80]!r} {what}')
+            what = 'stands for several files, give its path' if _composed(name) in place else f'is no file below {src}'
+            raise DataError(f'{table}, line {line}: file {name[:_SHOWN]!r} {what}')
         if str(file) in known:
-            raise DataError(f'{table}, line {line}: file {name[:80]!r} was named before')
+            raise DataError(f'{table}, line {line}: file {name[:_SHOWN]!r} was named before')
         known[str(file)] = row
     chosen = [file for file in files if str(file) in known]
     missing = [file.name for file in files if str(file) not in known]
-    columns = _typed([known[str(file)] for file in chosen], table)
+    columns = _typed([known[str(file)] for file in chosen])
     names = [str(row.pop('label', '')) for row in columns]
     classes: tuple[str, ...] = ()
     if any(names):
@@ -143,50 +148,66 @@ def _from_table(src: Path, files: Sequence[SourceFile], below: Mapping[str, tupl
                   {_NOT_LISTED: missing} if missing else {}, sequence_names)
 
 
+def _composed(name: str) -> str:
+    """One spelling of names that look alike: Macs store the accent of a letter apart from it."""
+    return unicodedata.normalize('NFC', name)
+
+
 def _read_table(table: Path) -> list[tuple[int, dict[str, str]]]:
     """Lines of a CSV with the names of its header; any of , ; and tab separates."""
     try:
         text = table.read_bytes().decode('utf-8-sig')
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f'labels {table} cannot be read ({error}): expected a CSV file in UTF-8') from error
-    header = text.splitlines()[0] if text.strip() else ''
+    header = next((line for line in text.splitlines() if line.strip() and not line.startswith(_COMMENT)), '')
     separator = max(',;\t', key=header.count)
     try:
         lines = list(csv.reader(io.StringIO(text, newline=''), delimiter=separator, strict=True))
     except csv.Error as error:
         raise DataError(f'labels {table}: no CSV ({error})') from error
-    names = [name.strip() for name in lines[0]] if lines else []
+    first = next((i for i, cells in enumerate(lines) if any(cells) and not cells[0].startswith(_COMMENT)), 0)
+    names = [name.strip() for name in lines[first]] if lines else []
     # spreadsheets like capitals
     names = [name.lower() if name.lower() in _KNOWN or name.lower().startswith('split_') else name for name in names]
     if {'split', 'split_xsub'} <= set(names):
-        raise DataError(f'labels {table}, line 1: split and split_xsub are the same split: leave one out')
+        raise DataError(f'labels {table}, line {first + 1}: split and split_xsub are the same split: leave one out')
     if 'file' not in names or len(set(names)) != len(names):
-        raise DataError(f'labels {table}, line 1: the header is {names[:10]}, expected different names with "file" '
-                        'among them')
+        raise DataError(f'labels {table}, line {first + 1}: the header is {ascii(names)[:200]}, expected different '
+                        'names with "file" among them')
+    if '' in names:
+        raise DataError(f'labels {table}, line {first + 1}: column {names.index("") + 1} has no name')
     reserved = sorted({*REQUIRED_COLUMNS, 'keypoint', 'notes'} & set(names) - {'label'})
     if reserved:
-        raise DataError(f'labels {table}, line 1: {", ".join(reserved)} are names of the archive itself: choose others')
+        raise DataError(f'labels {table}, line {first + 1}: {", ".join(reserved)} are names of the archive itself: '
+                        'choose others')
     rows = []
-    for number, cells in enumerate(lines[1:], 2):
-        if not any(cell.strip() for cell in cells):
+    for number, cells in enumerate(lines[first + 1:], first + 2):
+        if not any(cell.strip() for cell in cells) or cells[0].startswith(_COMMENT):
             continue
         if len(cells) != len(names):
             raise DataError(f'{table}, line {number}: {len(cells)} cells, the header has {len(names)}')
-        rows.append((number, {name: cell.strip() for name, cell in zip(names, cells, strict=True)}))
+        row = {name: cell.strip() for name, cell in zip(names, cells, strict=True)}
+        for name, cell in row.items():
+            if not cell.isprintable():
+                raise DataError(f'{table}, line {number}: {ascii(cell[:_SHOWN])} holds signs that cannot be printed')
+            if _is_split(name) and cell not in (*PARTS, ''):
+                raise DataError(f'{table}, line {number}: column {name[:_SHOWN]!r} holds {cell[:_SHOWN]!r}, expected '
+                                'train, test or nothing')
+        rows.append((number, row))
     if not rows:
         raise DataError(f'labels {table} has no line below its header')
     return rows
 
 
-def _typed(rows: list[dict[str, str]], table: Path) -> list[dict[str, Any]]:
+def _is_split(column: str) -> bool:
+    return column == _SPLIT or column.startswith(f'{_SPLIT}_')
+
+
+def _typed(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
     """Columns of whole numbers as int, of numbers as float, of anything else as text."""
     for name in rows[0] if rows else ():
         values = [row[name] for row in rows]
-        if name == _SPLIT or name.startswith(f'{_SPLIT}_'):
-            wrong = sorted({value for value in values if value not in (*PARTS, '')})
-            if wrong:
-                raise DataError(f'{table}: column {name!r} holds {wrong[0]!r}, expected train, test or nothing')
-        elif name != 'label':
+        if name != 'label' and not _is_split(name):
             for kind in (int, float):
                 try:
                     converted = [kind(value) for value in values]

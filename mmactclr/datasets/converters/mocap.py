@@ -14,13 +14,14 @@ from mmactclr.structures.layouts import Layout, get_layout, list_layouts
 
 from .acclaim import joint_positions, parse_amc, parse_asf
 from .bvh import read_bvh
-from .csv_files import METRES, find_skeleton, match_joints
+from .csv_files import find_skeleton, match_joints
 from .csv_files import joint_positions as joint_places
 from .file_converter import Clip, FileConverter, Recordings
 from .labels import Labels, add_label_arguments, find_labels, split_maker
 from .naming import folders_below
 from .paired_file import PairedFile
 from .source_files import SourceFile, find_files, first_readable, natural_key
+from .units import add_unit_arguments, to_metres
 
 CMU_FPS = 120.
 _HDM05_NAME = re.compile(r'HDM_(?P<subject>[a-z]{2})_(?P<action>.+)_(?P<take>\d{3})_(?P<fps>\d+)')
@@ -142,13 +143,13 @@ class BVHConverter(FileConverter):
         """Joints, unit, rate, classes, splits."""
         super().add_arguments(parser)
         add_body_arguments(parser)
-        parser.add_argument('--unit', choices=list(METRES), help='of the offsets; coordinates are stored in metres')
+        add_unit_arguments(parser, 'the offsets')
         add_label_arguments(parser)
 
     def find(self, src: Path, *, skeleton: str | Path | None = None, layout: str | None = None,
-             fps: float | None = None, unit: str | None = None, labels: str | Path | None = None,
-             test_subjects: Sequence[str] | None = None, test_fraction: float | None = None,
-             seed: int = 0) -> Recordings:
+             fps: float | None = None, unit: str | None = None, metres_per_unit: float | None = None,
+             labels: str | Path | None = None, test_subjects: Sequence[str] | None = None,
+             test_fraction: float | None = None, seed: int = 0) -> Recordings:
         """Looks for BVH files and into the first.
 
         Args:
@@ -157,6 +158,7 @@ class BVHConverter(FileConverter):
             layout: Name of a registered layout.
             fps: Frames per second to take.
             unit: Unit of the offsets.
+            metres_per_unit: In place of ``unit``.
             labels: See :func:`find_labels`.
             test_subjects: See :func:`split_maker`.
             test_fraction: See :func:`split_maker`.
@@ -171,9 +173,9 @@ class BVHConverter(FileConverter):
         first, (joints, edges, positions, rate) = first_readable(known.files, lambda file: read_bvh(file.read(), file))
         thinned(len(positions), rate, fps)
         found = body_layout(joints, edges, str(first), src.stem or 'bvh', skeleton, layout)
-        about = dict(fps=fps or round(rate, 3), unit='m' if unit else 'unknown', source=src.name)
-        read = functools.partial(read_bvh_clip, layout=found, labels=known, scale=METRES.get(unit, 1.), fps=fps,
-                                 stated=rate)
+        scale, unit = to_metres(unit, metres_per_unit)
+        about = dict(fps=fps or round(rate, 3), unit=unit, source=src.name)
+        read = functools.partial(read_bvh_clip, layout=found, labels=known, scale=scale, fps=fps, stated=rate)
         splits = split_maker(known, test_subjects, test_fraction, seed)
         return Recordings(known.files, read, found, known.classes, splits, about, known.excluded)
 
