@@ -40,12 +40,17 @@ def test_shared_fields_are_written_where_they_are_named_and_nowhere_else():
 def test_option_wins_over_what_the_config_shares(name, tiny_archive):
     value = dict(
         data_root='elsewhere', layout='coco17', split='xother', num_frames=7, max_persons=3,
-        remap=True, up='+z', metres_per_unit=0.01, init_from='encoder.pth'
+        remap=True, up='+z', metres_per_unit=0.01, init_from='encoder.pth', num_classes=9,
+        label_subset='labels.json', from_scratch=True
     )[name]
     options = {'data_root': str(tiny_archive), 'layout': 'ntu25', name: value}
     before = dict(options)
-    cfg = load_config(CUSTOM, options)
-    place = cfg.custom_hooks[0] if name == 'init_from' else cfg.train_dataloader.dataset
+    supervised = name in ('num_classes', 'label_subset', 'from_scratch')
+    cfg = load_config('benchmarks/semi/semi1_custom.py' if supervised else CUSTOM, options)
+    if name == 'num_classes':
+        place = cfg.model.head
+    else:
+        place = cfg.custom_hooks[0] if name in ('init_from', 'from_scratch') else cfg.train_dataloader.dataset
     assert cfg[name] == value == place[name]
     assert options == before
 
