@@ -37,6 +37,9 @@ _LONG = 256
 # How Python 2 spells text; the decoder warns of other escapes.
 _ESCAPED = re.compile(rb'(?:[^\\]|\\(?:[\\\'"nrt]|x[0-9a-fA-F]{2}))*')
 
+# How files of other formats begin that are taken for pickles.
+_ZIP, _NPY = b'PK\x03\x04', b'\x93NUMPY'
+
 
 def read_pickle(path: str | Path) -> Any:
     """What a pickle holds: numpy arrays, scalars and dtypes, None, numbers, text, bytes, list, tuple, dict, set.
@@ -51,6 +54,10 @@ def read_pickle(path: str | Path) -> Any:
     path = Path(path)
     if not path.is_file():
         raise DataError(f'{path} does not exist: expected a pickle')
+    with path.open('rb') as file:
+        start = file.read(len(_NPY))
+    if start.startswith((_ZIP, _NPY)):
+        raise DataError(f'{path} is a zip, npz or npy file, expected a pickle: choose the format that it has')
     try:
         with path.open('rb') as file:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -2,6 +2,7 @@
 import argparse
 import inspect
 import io
+import pickle
 
 import numpy as np
 import pytest
@@ -235,6 +236,14 @@ def test_an_archive_opens_with_its_own_layout_unregistered(flat_file, tmp_path):
     with pytest.raises(ConfigError):
         get_layout('flat')
     assert SkeletonArchive.open(path).layout.parents[7] == 5
+
+
+def test_what_is_no_npz_is_never_said_to_be_loadable_if_trusted(tmp_path):
+    for content in (b'# notes', pickle.dumps([1]), b''):
+        (tmp_path / 'a.npz').write_bytes(content)
+        with pytest.raises(DataError, match='a.npz cannot be read as npz') as error:
+            FlatConverter().convert(tmp_path / 'a.npz', tmp_path / 'a')
+        assert 'trust' not in str(error.value) and 'allow_pickle' not in str(error.value)
 
 
 def test_damaged_files_are_refused_whatever_numpy_makes_of_them(tmp_path):

@@ -285,3 +285,10 @@ def test_mutated_files(read, monkeypatch, protocol):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert refused > 100 and peak < 50 * len(content) + 2 ** 22
+
+
+def test_numpy_files_are_told_from_pickles(tmp_path):
+    for name, save in (('a.npz', np.savez), ('a.npy', np.save)):
+        save(tmp_path / name, np.arange(3))
+        with pytest.raises(DataError, match=f'{name} is a zip, npz or npy file, expected a pickle'):
+            read_pickle(tmp_path / name)

@@ -10,6 +10,7 @@ stand for and is kept in the metadata.
 import argparse
 import logging
 import re
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,9 @@ def read_npz(src: Path) -> dict[str, np.ndarray]:
     """
     if not src.is_file():
         raise DataError(f'{src} does not exist: expected a flat npz file')
+    if not zipfile.is_zipfile(src):
+        # numpy would take it for a pickle and advise to trust it
+        raise DataError(f'{src} cannot be read as npz: it is cut short, damaged or of another format')
     try:
         with np.load(src, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
