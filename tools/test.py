@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint beside the baselines it has to beat; writes WORK_DIR/metrics.json.
+"""Evaluate a checkpoint beside the baselines it has to beat; writes WORK_DIR/metrics.json and WORK_DIR/reports.
 
 A config with model='checkpoint' evaluates any checkpoint that has a model card: model, layout, num_frames,
 max_persons and preparation are those of the card. Of these, what --cfg-options names (layout, num_frames,
@@ -37,7 +37,7 @@ def main() -> None:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     from mmactclr.apis import run_test
     run_test(args.config, args.checkpoint, work_dir=args.work_dir, options=args.cfg_options,
-             launcher=args.launcher)
+             launcher=args.launcher, pictures=True)
 
 
 if __name__ == '__main__':

@@ -34,7 +34,7 @@ def main() -> None:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     from mmactclr.apis import run_training
     run_training(args.config, work_dir=args.work_dir, resume=args.resume, amp=args.amp,
-                 options=args.cfg_options, launcher=args.launcher)
+                 options=args.cfg_options, launcher=args.launcher, pictures=True)
 
 
 if __name__ == '__main__':

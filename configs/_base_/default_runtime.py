@@ -9,7 +9,8 @@ default_hooks = dict(
     training_progress=dict(type='TrainingProgressHook'),
     progress=dict(type='ProgressHook'),
     safe_checkpoint=dict(type='SafeCheckpointHook'),
-    metrics_file=dict(type='MetricsFileHook'))
+    metrics_file=dict(type='MetricsFileHook'),
+    report=dict(type='ReportHook'))
 
 env_cfg = dict(cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork'), dist_cfg=dict(backend='nccl'))
 log_processor = dict(by_epoch=True, window_size=10)

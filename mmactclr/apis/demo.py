@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from mmactclr.datasets import SkeletonArchive, SkeletonDataset
-from mmactclr.engine.hooks.metrics_file_hook import write_json
 from mmactclr.errors import DataError
 from mmactclr.evaluation import format_table
 from mmactclr.registry import CONVERTERS
-from mmactclr.utils import load_config
+from mmactclr.utils import load_config, write_json
 from mmactclr.visualization import draw_actionlet_sheet, draw_curves, read_history
 
 from .actionlets import find_actionlets

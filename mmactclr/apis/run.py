@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.model import BaseDataPreprocessor, is_model_wrapper
 from mmengine.runner import Runner, find_latest_checkpoint
 
@@ -26,10 +27,13 @@ from mmactclr.engine.checkpoints import (
     read_checkpoint,
     takes_encoder,
 )
+from mmactclr.engine.hooks.report_hook import REPORTS
 from mmactclr.errors import ConfigError
 from mmactclr.models import BaseAlgorithm
 from mmactclr.registry import RUNNERS
 from mmactclr.utils import load_config
+
+from .reports import draw_reports
 
 # seconds that processes wait for each other; one of them alone scores the features of a whole data set
 _PATIENCE = 7200
@@ -71,7 +75,7 @@ def build_runner(config: str | Path | Config, work_dir: str | Path | None = None
 
 def run_training(config: str | Path | Config, work_dir: str | Path | None = None,
                  resume: str | None = None, amp: bool = False, options: Mapping[str, Any] | None = None,
-                 launcher: str = 'none') -> Runner:
+                 launcher: str = 'none', pictures: bool = False) -> Runner:
     """Pretrain; returns the runner after the last epoch.
 
     Args:
@@ -81,6 +85,7 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
         amp: Run encoders in bf16.
         options: Overrides by dotted key.
         launcher: How the processes of a distributed run are started.
+        pictures: Draw the reports of the evaluation that ends the run.
 
     Raises:
         ConfigError: If the config does not fit the data, the hooks or the checkpoint.
@@ -102,13 +107,16 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
         with explain_build_errors(cfg.filename):
             _check_batches(runner)
             runner.train()
+        if pictures:
+            _draw_reports(runner)
     finally:
         _leave_group()
     return runner
 
 
 def run_test(config: str | Path | Config, checkpoint: str | Path, work_dir: str | Path | None = None,
-             options: Mapping[str, Any] | None = None, launcher: str = 'none') -> dict[str, float]:
+             options: Mapping[str, Any] | None = None, launcher: str = 'none',
+             pictures: bool = False) -> dict[str, float]:
     """Evaluate a checkpoint and the baselines of the config; returns accuracies in percent by name.
 
     A config with ``model='checkpoint'`` evaluates whatever the checkpoint holds: model, layout, num_frames,
@@ -120,6 +128,7 @@ def run_test(config: str | Path | Config, checkpoint: str | Path, work_dir: str 
         work_dir: Folder for the log and ``metrics.json``.
         options: Overrides by dotted key.
         launcher: How the processes of a distributed run are started.
+        pictures: Draw the reports.
 
     Raises:
         ConfigError: If the config does not fit the data or the checkpoint, or the checkpoint has no card though
@@ -135,9 +144,19 @@ def run_test(config: str | Path | Config, checkpoint: str | Path, work_dir: str 
     try:
         runner = build_runner(cfg, work_dir, launcher=launcher)
         with explain_build_errors(cfg.filename):
-            return runner.test()
+            metrics = runner.test()
+        if pictures:
+            _draw_reports(runner)
+        return metrics
     finally:
         _leave_group()
+
+
+def _draw_reports(runner: Runner) -> None:
+    """Draw what the run has tables of, if it has any."""
+    if is_main_process() and (Path(runner.work_dir) / REPORTS).is_dir():
+        pictures = draw_reports(runner.work_dir)
+        runner.logger.info(f'{len(pictures)} pictures: {pictures[0].parent}')
 
 
 def _take_encoder(cfg: Config, options: Mapping[str, Any] | None) -> None:

@@ -2,19 +2,21 @@
 from .actionlet_limbs import fit_batch_statistics, limb_accuracy, shuffle_joints
 from .actionlet_overlap import motion_region, overlap
 from .classification import ClassificationEvaluator
+from .collecting import RunResult, as_markdown, as_records, choose_metrics, over_seeds, read_results
 from .features import FeatureMetric
 from .few_shot import FewShotEvaluator, class_mean_scores, draw_shots
 from .knn import KNNEvaluator, knn_predict
 from .linear import LinearEvaluator, linear_probe
 from .logistic import LogisticEvaluator, logistic_regression
+from .outcome import Outcome
 from .retrieval import RetrievalEvaluator
 from .segmentation import SegmentationEvaluator
 from .table import format_table
 
 __all__ = [
     'ClassificationEvaluator', 'FeatureMetric', 'FewShotEvaluator', 'KNNEvaluator', 'LinearEvaluator',
-    'LogisticEvaluator', 'RetrievalEvaluator',
-    'SegmentationEvaluator', 'class_mean_scores', 'draw_shots', 'fit_batch_statistics',
-    'format_table', 'knn_predict', 'limb_accuracy', 'linear_probe', 'logistic_regression', 'motion_region',
-    'overlap', 'shuffle_joints',
+    'LogisticEvaluator', 'Outcome', 'RetrievalEvaluator', 'RunResult', 'SegmentationEvaluator', 'as_markdown',
+    'as_records', 'choose_metrics', 'class_mean_scores', 'draw_shots', 'fit_batch_statistics', 'format_table',
+    'knn_predict', 'limb_accuracy', 'linear_probe', 'logistic_regression', 'motion_region', 'over_seeds', 'overlap',
+    'read_results', 'shuffle_joints',
 ]

@@ -11,7 +11,11 @@ from torch import Tensor
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.models.algorithms.multi_stream import DEFAULT_FUSION, check_fusion
 
+from .outcome import Outcome
+
 BANK, QUERY = 0, 1
+# ends the names of what was fused with equal weights
+_EQUAL = '_equal'
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,9 @@ class FeatureMetric(BaseMetric):
 
     Raises:
         ConfigError: If a weight is not a number from 0 up.
+
+    Attributes:
+        outcomes: What came out for every score of ``points``, streams fused, by its name (``backbone_k20``).
     """
 
     def __init__(self, points: str | Sequence[str] = ('backbone',),
@@ -60,6 +67,7 @@ class FeatureMetric(BaseMetric):
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.points = (points,) if isinstance(points, str) else tuple(points)
         self.fusion = {**DEFAULT_FUSION, **fusion}
+        self.outcomes: dict[str, Outcome] = {}
         wrong = {stream: weight for stream, weight in self.fusion.items()
                  if not isinstance(weight, (int, float)) or not 0 <= weight < math.inf}
         if wrong:
@@ -106,6 +114,7 @@ class FeatureMetric(BaseMetric):
             raise ConfigError(f'{type(self).__name__}: {int(bank.sum())} training and {int(queries.sum())} test '
                               "sequences were given, both are needed; let the test dataset use subset='both'")
         metrics: dict[str, float] = {}
+        self.outcomes = {}
         for point in self.points:
             names = _names_of(point, results[0]['features'])
             weights = self._weights(point, names)
@@ -119,6 +128,8 @@ class FeatureMetric(BaseMetric):
             for name, variants in scores.items():
                 for variant, value in variants.items():
                     metrics.update(self.measure(f'{name}_{variant}', value, label[bank], label[queries]))
+                    if name == point and not variant.endswith(_EQUAL):
+                        self._keep(f'{name}_{variant}', value, label[queries])
         if not metrics:
             raise ConfigError(f'{type(self).__name__}: the model offers none of the feature points {list(self.points)}')
         return metrics
@@ -135,6 +146,12 @@ class FeatureMetric(BaseMetric):
         weights = check_fusion(self.fusion, streams, type(self).__name__)
         return {streams[stream]: weight for stream, weight in weights.items()}
 
+    def _keep(self, name: str, scores: Tensor, labels: Tensor) -> None:
+        probabilities = self.probabilities(scores)
+        if probabilities is not None:
+            classes = (self.dataset_meta or {}).get('classes', ())
+            self.outcomes[name] = Outcome.of(labels, probabilities, classes)
+
     def _unlabelled(self, who: str) -> DataError:
         return DataError(
             f'{type(self).__name__} needs the class of every sequence, {who} a `label`; add `label` to the data and '
@@ -143,6 +160,10 @@ class FeatureMetric(BaseMetric):
     def class_scores(self, split: FeatureSplit) -> dict[str, Tensor]:
         """Raw class scores (Q, classes) of the queries by name."""
         raise NotImplementedError
+
+    def probabilities(self, scores: Tensor) -> Tensor | None:
+        """Probabilities (Q, classes) of raw scores: their softmax unless a subclass has others, or None."""
+        return scores.softmax(1)
 
     def measure(self, name: str, scores: Tensor, bank_labels: Tensor, query_labels: Tensor) -> dict[str, float]:
         """What scores of the queries are worth, by name: top-1 accuracy in percent unless a subclass says more."""
@@ -160,7 +181,7 @@ def _fuse(scores: Mapping[str, Mapping[str, Tensor]], weights: Mapping[str, floa
     fused = {}
     for variant in next(iter(scores.values())):
         fused[variant] = sum(weight * scores[name][variant] for name, weight in weights.items())
-        fused[f'{variant}_equal'] = sum(scores[name][variant] for name in weights)
+        fused[f'{variant}{_EQUAL}'] = sum(scores[name][variant] for name in weights)
     return fused
 
 

@@ -99,6 +99,9 @@ class FewShotEvaluator(FeatureMetric):
                 for rows in drawn])
         return scores
 
+    def probabilities(self, scores: Tensor) -> None:
+        """Many draws have no single confusion matrix."""
+
     def measure(self, name: str, scores: Tensor, bank_labels: Tensor, query_labels: Tensor) -> dict[str, float]:
         """``POINT_Nshot``, the mean over the draws, and ``POINT_Nshot_ci95``, half of its confidence interval.
 

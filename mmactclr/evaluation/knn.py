@@ -10,6 +10,7 @@ from mmactclr.errors import ConfigError
 from mmactclr.registry import METRICS
 
 from .features import FeatureMetric, FeatureSplit
+from .outcome import vote_shares
 
 
 def knn_scores(bank: Tensor, bank_labels: Tensor, queries: Tensor, k: int = 20,
@@ -80,3 +81,7 @@ class KNNEvaluator(FeatureMetric):
         """``{'k20': shares of the vote (Q, classes), ...}``."""
         return {f'k{k}': knn_scores(split.bank, split.bank_labels, split.queries, k, self.temperature)
                 for k in self.k}
+
+    def probabilities(self, scores: Tensor) -> Tensor:
+        """The shares of the vote; those of several streams are weighted and brought to a sum of one again."""
+        return vote_shares(scores)

@@ -35,6 +35,9 @@ class RetrievalEvaluator(FeatureMetric):
         """``{'similarity': (Q, B)}``."""
         return {_SIMILARITY: cosine_similarity(split.queries, split.bank)}
 
+    def probabilities(self, scores: Tensor) -> None:
+        """Similarities to sequences are no scores of classes."""
+
     def measure(self, name: str, scores: Tensor, bank_labels: Tensor, query_labels: Tensor) -> dict[str, float]:
         """``POINT_r1`` and ``POINT_map``."""
         relevant = query_labels[:, None] == bank_labels[None]

@@ -12,7 +12,8 @@ from mmactclr.errors import ConfigError
 from mmactclr.registry import METRICS
 
 from .features import QUERY
-from .metrics import accuracy, confusion_matrix, frequency_weighted_iou, mean_class_accuracy, mean_iou
+from .metrics import accuracy, frequency_weighted_iou, mean_class_accuracy, mean_iou
+from .outcome import Outcome
 from .segments import segment_metrics
 
 _FRAME_SCORE = 'frame_score'
@@ -57,6 +58,7 @@ class SegmentationEvaluator(BaseMetric):
 
     Attributes:
         timelines: Name of a sequence -> (truth, prediction), each (T,), of the last evaluation.
+        outcomes: ``{'frames': what came out for all frames}`` of the last evaluation.
     """
 
     default_prefix = 'segmentation'
@@ -64,6 +66,7 @@ class SegmentationEvaluator(BaseMetric):
     def __init__(self, collect_device: str = 'cpu', prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.timelines: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self.outcomes: dict[str, Outcome] = {}
 
     @property
     def protocol(self) -> dict[str, Any]:
@@ -89,6 +92,7 @@ class SegmentationEvaluator(BaseMetric):
             by_sequence[record['sequence']].append(record)
         meta, self.timelines = self.dataset_meta, {}
         num_classes = len(meta['classes'])
+        probabilities = []
         for sequence, records in by_sequence.items():
             frames = int(meta['frames'][sequence])
             scores = stitch([(record['start'], record['score']) for record in records], frames)
@@ -97,9 +101,11 @@ class SegmentationEvaluator(BaseMetric):
                 stop = min(record['start'] + len(record['label']), frames)
                 truth[record['start']:stop] = record['label'][:stop - record['start']]
             self.timelines[str(meta['names'][sequence])] = truth.numpy(), scores.argmax(1).numpy()
+            probabilities.append(scores)
         truths, predictions = zip(*self.timelines.values(), strict=True)
-        confusion = confusion_matrix(torch.from_numpy(np.concatenate(truths)),
-                                     torch.from_numpy(np.concatenate(predictions)), num_classes)
+        outcome = Outcome.of(torch.from_numpy(np.concatenate(truths)), torch.cat(probabilities), meta['classes'])
+        self.outcomes = {'frames': outcome}
+        confusion = outcome.confusion
         shares = {
             'accuracy': accuracy(confusion), 'mean_class_accuracy': mean_class_accuracy(confusion),
             'miou': mean_iou(confusion), 'fwiou': frequency_weighted_iou(confusion),

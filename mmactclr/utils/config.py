@@ -1,5 +1,6 @@
 """Reading configs: one place for what data and model must agree on."""
 import difflib
+import hashlib
 import inspect
 import json
 from collections.abc import Mapping
@@ -22,6 +23,9 @@ FROM_SEGMENTS = 'segments'
 # top-level entries that mmengine reads from the config without being arguments of its Runner
 _RUNNER_READS = ('auto_scale_lr', 'compile', 'custom_imports', 'find_unused_parameters', 'model_wrapper_cfg',
                  'runner_type')
+# what a run is called, where its files lie, how it is started: not what it computes
+_CIRCUMSTANCES = ('work_dir', 'experiment_name', 'load_from', 'init_from', 'data_root', 'resume', 'launcher', 'seed',
+                  'log_level', 'custom_imports')
 _CONSUMERS = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'test_cfg', 'model', 'custom_hooks')
 
 
@@ -135,3 +139,19 @@ def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> C
         except (KeyError, TypeError, IndexError) as error:
             raise ConfigError(f'--cfg-options {dict(options)} does not fit {path}: {error}') from error
     return share_fields(cfg)
+
+
+def recipe_hash(cfg: Config) -> str:
+    """Twelve hexadecimal digits of what a config computes.
+
+    Equal for runs that differ in paths, names and seed alone, whose numbers may be averaged or compared seed by seed.
+    """
+    text = json.dumps(_without_circumstances(cfg.to_dict()), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _without_circumstances(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _without_circumstances(inner) for name, inner in value.items()
+                if name not in _CIRCUMSTANCES and inner is not None}
+    return [_without_circumstances(inner) for inner in value] if isinstance(value, (list, tuple)) else value

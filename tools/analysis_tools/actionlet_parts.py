@@ -37,27 +37,16 @@ def main(argv: list[str] | None = None) -> None:
     from mmactclr.apis.actionlets import actionlet_part_shares
     from mmactclr.evaluation import format_table
     from mmactclr.registry import DATASETS
+    from mmactclr.utils import write_csv
     model, cfg = load_for_test(args.config, args.checkpoint, args.cfg_options)
     dataset = DATASETS.build(dict(cfg.test_dataloader.dataset, subset=args.split_part))
     shares = actionlet_part_shares(model, dataset, args.stream)
     print(f'share of the actionlet on each body part in %, {len(dataset)} sequences of {cfg.data_root}')
     print(format_table({name: {part: 100 * share for part, share in parts.items()} for name, parts in shares.items()}))
     if args.out:
-        print(f'written: {write_csv(Path(args.out), shares)}')
-
-
-def write_csv(path: Path, shares: dict[str, dict[str, float]]) -> Path:
-    """Write one row a class, aside first."""
-    import csv
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + '.tmp')
-    with aside.open('w', newline='') as file:
         parts = list(next(iter(shares.values())))
-        writer = csv.writer(file)
-        writer.writerow(['class', *parts])
-        writer.writerows([name, *(f'{row[part]:.4f}' for part in parts)] for name, row in shares.items())
-    aside.replace(path)
-    return path
+        rows = ([name, *(f'{row[part]:.4f}' for part in parts)] for name, row in shares.items())
+        print(f"written: {write_csv(Path(args.out), ['class', *parts], rows)}")
 
 
 if __name__ == '__main__':

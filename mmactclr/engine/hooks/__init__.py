@@ -9,6 +9,7 @@ from .metrics_file_hook import MetricsFileHook
 from .momentum_update_hook import MomentumUpdateHook
 from .predictions_file_hook import PredictionsFileHook
 from .progress_hook import ProgressHook
+from .report_hook import ReportHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 from .static_anchor_hook import StaticAnchorHook
 from .training_progress_hook import TrainingProgressHook
@@ -16,5 +17,5 @@ from .training_progress_hook import TrainingProgressHook
 __all__ = [
     'ActionletOverlapHook', 'ActionletStatsHook', 'EncoderInitHook', 'FeatureCacheHook', 'LabelSubsetHook',
     'MemoryBankHook', 'MetricsFileHook', 'MomentumUpdateHook', 'PredictionsFileHook', 'ProgressHook',
-    'SafeCheckpointHook', 'StaticAnchorHook', 'TrainingProgressHook',
+    'ReportHook', 'SafeCheckpointHook', 'StaticAnchorHook', 'TrainingProgressHook',
 ]

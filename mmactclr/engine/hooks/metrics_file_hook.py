@@ -1,6 +1,6 @@
 """Writes evaluation results where a script finds them."""
+import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +9,16 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmactclr.registry import HOOKS
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON aside and rename it, so that a reader never sees half a file."""
-    aside = path.with_name(path.name + '.tmp')
-    aside.write_text(json.dumps(content, indent=2, sort_keys=True) + '\n')
-    os.replace(aside, path)
+from mmactclr.utils import recipe_hash, write_json
 
 
 @HOOKS.register_module()
 class MetricsFileHook(Hook):
     """Writes ``metrics.json`` into the work dir after every validation and test.
 
-    The file holds the newest numbers of each, the epoch they belong to, the seed, the data and
-    the protocol of every evaluator. A training run that starts anew removes that of an older run.
+    The file holds the newest numbers of each, the epoch they belong to, the seed, the data, the config and a hash of
+    what it computes, the checkpoint that the run started from, the protocol of every evaluator and, for every score,
+    accuracy by class and calibration error. A training run that starts anew removes that of an older run.
     """
 
     priority = 'VERY_LOW'
@@ -61,6 +56,28 @@ class MetricsFileHook(Hook):
         content[mode] = {
             'epoch': epoch, 'seed': runner.seed, 'metrics': metrics,
             'data': {key: meta[key] for key in ('data_root', 'split', 'checksum') if key in meta},
+            'config': {'name': Path(runner.cfg.filename).stem if runner.cfg.filename else None,
+                       'hash': recipe_hash(runner.cfg)},
+            'checkpoint': _source(runner),
             'protocol': [metric.protocol for metric in loop.evaluator.metrics if hasattr(metric, 'protocol')],
+            'outcomes': {f'{metric.prefix}/{name}': outcome.summary() for metric in loop.evaluator.metrics
+                         for name, outcome in getattr(metric, 'outcomes', {}).items()},
         }
         write_json(path, content)
+
+
+def _source(runner: Runner) -> dict[str, Any] | None:
+    """Name and SHA-256 of the checkpoint that was tested, or that training started from."""
+    cfg = runner.cfg
+    source = cfg.get('load_from') or (None if cfg.get('from_scratch') else cfg.get('init_from'))
+    if not source:
+        return None
+    # a file for each stream, or one for all
+    files = list(source.values()) if isinstance(source, dict) else [source]
+    return {'name': ' '.join(Path(file).name for file in files),
+            'sha256': ' '.join(_digest(Path(file)) for file in files if Path(file).is_file())}
+
+
+def _digest(file: Path) -> str:
+    with file.open('rb') as stream:
+        return hashlib.file_digest(stream, 'sha256').hexdigest()

@@ -1,7 +1,5 @@
 """Writes what a classifier says of every sequence where a spreadsheet finds it."""
-import csv
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmactclr.registry import HOOKS
+from mmactclr.utils import write_csv
 
 
 @HOOKS.register_module()
@@ -56,13 +55,13 @@ class PredictionsFileHook(Hook):
         width = len(records[0][2])
         classes = tuple(self.classes or known or (f'class_{k}' for k in range(width)))
         path = Path(runner.work_dir) / self.filename
-        aside = path.with_name(path.name + '.tmp')
-        with aside.open('w', newline='', encoding='utf-8') as file:
-            writer = csv.writer(file)
-            writer.writerow(['name', 'label', 'prediction', 'probability', *classes])
-            for index, label, score in records:
-                best = int(score.argmax())
-                writer.writerow([meta['names'][index], known[label] if 0 <= label < len(known) else '', classes[best],
-                                 f'{score.softmax(0)[best]:.4f}', *(f'{value:.6g}' for value in score.tolist())])
-        os.replace(aside, path)
+        write_csv(path, ['name', 'label', 'prediction', 'probability', *classes],
+                  (self._row(meta['names'][index], known[label] if 0 <= label < len(known) else '', score, classes)
+                   for index, label, score in records))
         print_log(f'class and scores of {len(records)} sequences: {path}', logger='current')
+
+    @staticmethod
+    def _row(name: str, label: str, score: Any, classes: Sequence[str]) -> list[str]:
+        best = int(score.argmax())
+        return [name, label, classes[best], f'{score.softmax(0)[best]:.4f}',
+                *(f'{value:.6g}' for value in score.tolist())]

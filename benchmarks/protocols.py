@@ -1,0 +1,135 @@
+"""Run every downstream protocol on real recordings, from one checkpoint, and write one table.
+
+A run that is finished is not repeated, and none is started after the time is up: give the same command again to go on.
+
+Example:
+    python benchmarks/protocols.py actclr.pth --sets utdmhad nwucla uiprmd --hours 2
+"""
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SPLITS = {'utdmhad': 'utdmhad_xsub', 'nwucla': 'nwucla_xview', 'uiprmd': 'uiprmd_xsub', 'synthetic': 'synthetic_xsub'}
+# test parts beside the one of the config: on Northwestern-UCLA without the copies of training files
+MORE_PARTS = {'nwucla': ('xview_clean',)}
+# protocol and prefix of its configs
+TESTED = {'knn': 'knn', 'retrieval': 'retrieval', 'fewshot': 'fewshot', 'transfer': 'checkpoint'}
+# all recordings show one person, and what is trained through the encoder costs half without an empty second one; 50
+# epochs where all labels are used take as many steps as 300 take on a share
+ONE_PERSON = ('max_persons=1',)
+SHORT = ('train_cfg.max_epochs=50', 'train_cfg.val_interval=50', 'param_scheduler.milestones=[40]')
+SHARE = ('train_cfg.val_interval=300',)
+TWO_LABELS = ('label_subset.fraction=None', 'label_subset.per_class=2')
+# (name, folder and prefix of the config, options)
+TRAINED = (
+    ('linear', 'linear/linear', ()),
+    ('semi10', 'semi/semi10', (*ONE_PERSON, *SHARE)),
+    ('semi10_scratch', 'semi/semi10', (*ONE_PERSON, *SHARE, 'from_scratch=True')),
+    ('finetune', 'finetune/finetune', (*ONE_PERSON, *SHORT)),
+    ('scratch', 'finetune/finetune', (*ONE_PERSON, *SHORT, 'from_scratch=True')),
+)
+# learning rates of two labels a class: each way of starting has its own best one
+RATES = (0.1, 0.03, 0.3, 0.01)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One command line and the folder it fills."""
+
+    name: str
+    command: tuple[str, ...]
+
+    def is_done(self, folder: Path) -> bool:
+        """Whether its numbers are there."""
+        return (folder / self.name / 'metrics.json').is_file()
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('checkpoint', type=Path, help='checkpoint with a model card')
+    parser.add_argument('--sets', nargs='+', choices=SPLITS, default=['utdmhad', 'nwucla', 'uiprmd'],
+                        help='data sets, each an archive at the data_root of its configs (default: all real ones)')
+    parser.add_argument('--protocols', nargs='+', metavar='NAME',
+                        choices=[*TESTED, *(name for name, _, _ in TRAINED), 'two_labels'],
+                        help='only these (default: all)')
+    parser.add_argument('--hours', type=float, default=8., help='start nothing after so long (default: %(default)s)')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/protocols'),
+                        help='folder for runs and table (default: %(default)s)')
+    return parser.parse_args()
+
+
+def runs_of(data: str, checkpoint: Path, folder: Path) -> Iterator[tuple[str, Run]]:
+    """All runs of a data set with the protocols they belong to, cheap ones first."""
+    split = SPLITS[data]
+    for protocol, prefix in TESTED.items():
+        config = f'configs/benchmarks/{protocol}/{prefix}_{split}.py'
+        for part in ('', *MORE_PARTS.get(data, ())):
+            options = ('--cfg-options', f'split={part}') if part else ()
+            yield protocol, Run(_name(protocol, data, part), ('tools/test.py', config, str(checkpoint), *options))
+    for protocol, prefix, options in TRAINED:
+        config = f'configs/benchmarks/{prefix}_{split}.py'
+        run = _training(_name(protocol, data), config, checkpoint, options)
+        yield protocol, run
+        for part in MORE_PARTS.get(data, ()):
+            yield protocol, Run(_name(protocol, data, part), (
+                'tools/test.py', config, _last_checkpoint(folder / run.name), '--cfg-options',
+                f'init_from={checkpoint}', f'split={part}', *(ONE_PERSON if 'max_persons=1' in options else ())))
+    if data == 'utdmhad':
+        for rate in RATES:
+            for start, scratch in (('pretrained', 'False'), ('scratch', 'True')):
+                yield 'two_labels', _training(
+                    f'two_labels_{start}_lr{rate}_{data}', f'configs/benchmarks/semi/semi10_{split}.py', checkpoint,
+                    (*ONE_PERSON, *SHARE, *TWO_LABELS, f'from_scratch={scratch}', f'optim_wrapper.optimizer.lr={rate}'))
+
+
+def _name(protocol: str, data: str, part: str = '') -> str:
+    return '_'.join(filter(None, (protocol, data, part.removeprefix('xview_'))))
+
+
+def _training(name: str, config: str, checkpoint: Path, options: tuple[str, ...]) -> Run:
+    return Run(name, ('tools/train.py', config, '--cfg-options', f'init_from={checkpoint}', *options))
+
+
+def _last_checkpoint(folder: Path) -> str:
+    """The file that the marker of a finished training names; a name for the message where there is none yet."""
+    marker = folder / 'last_checkpoint'
+    return marker.read_text().strip() if marker.is_file() else str(folder / 'last_checkpoint')
+
+
+def main() -> None:
+    """Run what is missing and write the table."""
+    args = parse_args()
+    started = time.monotonic()
+    # batches this small gain nothing from a second thread
+    env = {'OMP_NUM_THREADS': '1', **os.environ}
+    args.work_dir.mkdir(parents=True, exist_ok=True)
+    for data in args.sets:
+        # made one after the other, as a later run tests what an earlier one trained
+        for protocol, run in runs_of(data, args.checkpoint, args.work_dir):
+            if (args.protocols and protocol not in args.protocols) or run.is_done(args.work_dir):
+                continue
+            if time.monotonic() - started > 3600 * args.hours:
+                print('time is up; the same command goes on from here', flush=True)
+                return
+            target = args.work_dir / run.name
+            tool, *rest = run.command
+            command = [tool, rest[0], *rest[1:]]
+            index = command.index('--cfg-options') if '--cfg-options' in command else len(command)
+            command[index:index] = ['--work-dir', str(target)]
+            print(f'{run.name}: python {" ".join(command)}', flush=True)
+            start = time.monotonic()
+            with (args.work_dir / f'{run.name}.log').open('w') as log:
+                code = subprocess.run([sys.executable, *command], cwd=ROOT, env=env, stdout=log, stderr=log).returncode
+            print(f'{run.name}: {"done" if code == 0 else f"failed, see {run.name}.log"} in '
+                  f'{time.monotonic() - start:.0f} s', flush=True)
+
+
+if __name__ == '__main__':
+    main()
