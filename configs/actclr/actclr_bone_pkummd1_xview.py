@@ -1,0 +1,2 @@
+_base_ = './actclr_joint_pkummd1_xview.py'
+model = dict(stream='bone', data_preprocessor=dict(streams=['bone']))

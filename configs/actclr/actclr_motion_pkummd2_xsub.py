@@ -1,0 +1,2 @@
+_base_ = './actclr_joint_pkummd2_xsub.py'
+model = dict(stream='motion', data_preprocessor=dict(streams=['motion']))
