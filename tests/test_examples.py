@@ -54,6 +54,42 @@ def test_custom_backbone_trains(tmp_path):
     assert not any(torch.equal(first[name], last[name]) for name in weights)
 
 
+def test_custom_method_has_the_losses_of_its_paper(import_examples):
+    import my_method
+
+    rng = np.random.default_rng(0)
+    one, two = rng.normal(2, 3, (40, 5)), rng.normal(-1, .5, (40, 5))
+    two[:, 0] = 2 * one[:, 0]
+    reference = np.corrcoef(one.T, two.T)[:5, 5:]
+    found = my_method.cross_correlation(torch.from_numpy(one), torch.from_numpy(two))
+    np.testing.assert_allclose(found.numpy(), reference, atol=1e-9)
+    # features that do not vary have no correlation, and no gradient that is not a number
+    still = torch.zeros(40, 5, dtype=torch.float64, requires_grad=True)
+    my_method.cross_correlation(still, torch.from_numpy(two)).sum().backward()
+    assert torch.isfinite(still.grad).all()
+
+
+def test_custom_method_trains_resumes_and_is_evaluated(tmp_path):
+    assert len((EXAMPLES / 'my_method.py').read_text().splitlines()) < 150
+    data = tmp_path / 'data'
+    SyntheticConverter().convert('-', data, num_subjects=3, repeats=1)
+    config = EXAMPLES / 'my_method_config.py'
+    options = [f'data_root={data}', 'train_dataloader.batch_size=14', 'train_cfg.val_interval=2',
+               'train_cfg.max_epochs=2',
+               'default_hooks.checkpoint.interval=1', 'param_scheduler.T_max=2', 'num_frames=16']
+    for name, resume in (('whole', []), ('parts', ['--resume', tmp_path / 'whole' / 'epoch_1.pth'])):
+        said = run_tool('tools/train.py', config, '--work-dir', tmp_path / name, *resume, '--cfg-options', *options)
+        assert 'loss_barlow' in said and 'agreement' in said
+    whole, parts, first = (
+        torch.load(tmp_path / path, weights_only=True)['state_dict']
+        for path in ('whole/epoch_2.pth', 'parts/epoch_2.pth', 'whole/epoch_1.pth'))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert not all(torch.equal(whole[name], first[name]) for name in whole)
+    said = run_tool('tools/test.py', config, tmp_path / 'whole' / 'epoch_2.pth', '--work-dir', tmp_path / 'test',
+                    '--cfg-options', f'data_root={data}', 'num_frames=16')
+    assert 'untrained_encoder' in said and 'projection_k20' in said
+
+
 def test_custom_converter_converts(tmp_path):
     rng = np.random.default_rng(0)
     for kind in ('nod', 'wave'):

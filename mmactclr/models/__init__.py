@@ -1,5 +1,14 @@
 """Encoders, projectors, heads, losses and the methods built from them."""
-from .algorithms import ActCLR, BaseAlgorithm, FeatureBaseline, MoCo, MultiStream, Recognizer, Segmentor
+from .algorithms import (
+    ActCLR,
+    BaseAlgorithm,
+    FeatureBaseline,
+    MoCo,
+    MultiStream,
+    Recognizer,
+    Segmentor,
+    SingleStream,
+)
 from .backbones import STGCN, MeanVelocity, RawCoordinates
 from .data_preprocessor import ContrastivePreprocessor
 from .heads import ActionletHead, ClassificationHead
@@ -9,4 +18,4 @@ from .necks import ProjectionMLP
 
 __all__ = ['ActCLR', 'ActionletHead', 'BaseAlgorithm', 'ClassificationHead', 'ContrastivePreprocessor',
            'FeatureBaseline', 'InfoNCELoss', 'MeanVelocity', 'MemoryBank', 'MoCo', 'MultiStream', 'ProjectionMLP',
-           'RawCoordinates', 'Recognizer', 'STGCN', 'Segmentor', 'SimilarityMiningLoss']
+           'RawCoordinates', 'Recognizer', 'STGCN', 'Segmentor', 'SimilarityMiningLoss', 'SingleStream']

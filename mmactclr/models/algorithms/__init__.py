@@ -6,5 +6,8 @@ from .moco import MoCo
 from .multi_stream import MultiStream
 from .recognizer import Recognizer
 from .segmentor import Segmentor
+from .single_stream import SingleStream
 
-__all__ = ['ActCLR', 'BaseAlgorithm', 'FeatureBaseline', 'MoCo', 'MultiStream', 'Recognizer', 'Segmentor']
+__all__ = [
+    'ActCLR', 'BaseAlgorithm', 'FeatureBaseline', 'MoCo', 'MultiStream', 'Recognizer', 'Segmentor', 'SingleStream',
+]

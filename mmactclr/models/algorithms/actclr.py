@@ -297,7 +297,7 @@ def find_actionlet(method: nn.Module, head: nn.Module, keypoint: Tensor, mask: T
     Returns:
         Raw actionlet (N, M, T', V).
     """
-    projector = getattr(method, 'projector', nn.Identity())
+    projector = getattr(method, 'projector', None) or nn.Identity()
     with torch.no_grad(), eval_mode(method):
         x = to_stream(anchor[None], method.stream, method.layout)
         feature_map, rows = method.encode(method.backbone, x, anchor[None].flatten(2).abs().amax(2) > 0)

@@ -10,15 +10,14 @@ from torch import Tensor
 from mmactclr.errors import ConfigError
 from mmactclr.models.memory_bank import MemoryBank
 from mmactclr.registry import MODELS
-from mmactclr.structures import Layout, get_layout
-from mmactclr.transforms import to_stream
-from mmactclr.utils import derive_seed, seeded_rng
+from mmactclr.structures import Layout
 
-from .base import NO_MIXES, BaseAlgorithm, Mixes, Views
+from .base import NO_MIXES, Mixes, Views
+from .single_stream import SingleStream
 
 
 @MODELS.register_module()
-class MoCo(BaseAlgorithm):
+class MoCo(SingleStream):
     """Two weak views, a momentum encoder, a memory and InfoNCE (section 2 of the method).
 
     The memory is filled by ``MemoryBankHook`` and the key encoder follows through
@@ -48,11 +47,7 @@ class MoCo(BaseAlgorithm):
                  loss: Mapping[str, Any], stream: str = 'joint',
                  skip_absent: bool = False, data_preprocessor: Mapping[str, Any] | None = None,
                  init_cfg: Mapping[str, Any] | None = None) -> None:
-        super().__init__(data_preprocessor, init_cfg)
-        self.layout = get_layout(layout)
-        self.stream = stream
-        self.skip_absent = skip_absent
-        self.backbone = MODELS.build(dict(backbone))
+        super().__init__(layout, backbone, stream, skip_absent, data_preprocessor, init_cfg)
         self.projector = MODELS.build(dict(projector))
         self.backbone_k = deepcopy(self.backbone).requires_grad_(False)
         self.projector_k = deepcopy(self.projector).requires_grad_(False)
@@ -67,12 +62,8 @@ class MoCo(BaseAlgorithm):
         self.last_iteration: int | None = None
 
     def init_weights(self) -> None:
-        """Initialise from (seed, stream), whatever else was built before; the key encoder starts equal."""
-        with seeded_rng(derive_seed('weights', torch.initial_seed(), self.stream)):
-            for module in [*self.backbone.modules(), *self.projector.modules()]:
-                if hasattr(module, 'reset_parameters'):
-                    module.reset_parameters()
-            super().init_weights()
+        """Initialise from (seed, stream); the key encoder starts equal."""
+        super().init_weights()
         self.copy_to_key()
 
     def copy_to_key(self) -> None:
@@ -101,11 +92,9 @@ class MoCo(BaseAlgorithm):
 
     def contrast(self, views: Views, masks: Views) -> Tensor:
         """Stage one: InfoNCE between two weak views."""
-        feature_map, rows = self.encode(self.backbone, views['query'], masks['query'])
-        z_q = self.projector(rows.mean(feature_map.mean((2, 3))))
+        z_q = self.projector(self.pool(self.backbone, views['query'], masks['query']))
         with torch.no_grad():
-            feature_map, rows = self.encode(self.backbone_k, views['key'], masks['key'])
-            z_k = self.projector_k(rows.mean(feature_map.mean((2, 3))))
+            z_k = self.projector_k(self.pool(self.backbone_k, views['key'], masks['key']))
         memory = self.memory.valid()
         loss = self.contrastive_loss(z_q, z_k, memory)
         self.log_scalars = {'mi_bound': log_size(memory) - loss.detach()}
@@ -131,14 +120,6 @@ class MoCo(BaseAlgorithm):
                 f'TrainingProgressHook is missing from default_hooks: two steps in a row are iteration {self.iteration}'
                 ', so augmentation repeats itself and stage two never comes; add '
                 "training_progress=dict(type='TrainingProgressHook') to default_hooks")
-
-    @torch.no_grad()
-    def extract(self, keypoint: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """Pooled feature (``backbone``) and unit-length projection (``projection``) of prepared joints."""
-        x = to_stream(keypoint, self.stream, self.layout)
-        feature_map, rows = self.encode(self.backbone, x, mask)
-        pooled = rows.mean(feature_map.mean((2, 3)))
-        return {'backbone': pooled, 'projection': F.normalize(self.projector(pooled), dim=1)}
 
 
 def log_size(memory: Tensor) -> Tensor:

@@ -8,17 +8,16 @@ from torch import Tensor
 
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.registry import MODELS
-from mmactclr.structures import Layout, get_layout
-from mmactclr.transforms import STREAMS, to_stream
-from mmactclr.utils import derive_seed, seeded_rng
+from mmactclr.structures import Layout
 
-from .base import SCORE, BaseAlgorithm
+from .base import SCORE
+from .single_stream import SingleStream
 
 VIEW = 'view'
 
 
 @MODELS.register_module()
-class Recognizer(BaseAlgorithm):
+class Recognizer(SingleStream):
     """Scores classes of prepared sequences with the encoder and the pooling of :class:`MoCo`.
 
     Args:
@@ -47,28 +46,15 @@ class Recognizer(BaseAlgorithm):
                  head: Mapping[str, Any] | None, stream: str = 'joint', skip_absent: bool = False,
                  frozen: bool = False, data_preprocessor: Mapping[str, Any] | None = None,
                  init_cfg: Mapping[str, Any] | None = None) -> None:
-        super().__init__(data_preprocessor, init_cfg)
-        if stream not in STREAMS:
-            raise ConfigError(f'Recognizer: stream is {stream!r}, expected one of {", ".join(STREAMS)}')
-        self.layout = get_layout(layout)
-        self.stream = stream
-        self.skip_absent = skip_absent
+        super().__init__(layout, backbone, stream, skip_absent, data_preprocessor, init_cfg)
         self.frozen = frozen
         self.cached: Tensor | None = None
-        self.backbone = MODELS.build(dict(backbone)).requires_grad_(not frozen)
+        self.backbone.requires_grad_(not frozen)
         self.head = MODELS.build(dict(head)) if head is not None else None
         width = getattr(self.backbone, 'out_channels', None)
         if self.head is not None and width not in (None, self.head.in_channels):
             raise ConfigError(f'Recognizer: head.in_channels is {self.head.in_channels}, the backbone gives features '
                               f'of {width}; set both to the same number')
-
-    def init_weights(self) -> None:
-        """Initialise from (seed, stream), whatever else was built before."""
-        with seeded_rng(derive_seed('weights', torch.initial_seed(), self.stream)):
-            for module in self.backbone.modules():
-                if hasattr(module, 'reset_parameters'):
-                    module.reset_parameters()
-            super().init_weights()
 
     def train(self, mode: bool = True) -> 'Recognizer':
         """Training mode; a frozen encoder stays in eval mode."""
@@ -99,16 +85,11 @@ class Recognizer(BaseAlgorithm):
                 pooled = self.cached[batch['index']]
             else:
                 with torch.set_grad_enabled(not self.frozen):
-                    pooled = self._pool(batch['inputs'][self.stream][VIEW], batch['masks'][VIEW])
+                    pooled = self.pool(self.backbone, batch['inputs'][self.stream][VIEW], batch['masks'][VIEW])
             scores = self.head(pooled)
             loss = F.cross_entropy(scores, label)
         self.log_scalars = {'train_top1': 100 * (scores.detach().argmax(1) == label).float().mean()}
         yield 'loss_cls', loss
-
-    def _pool(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Mean over time, joints and persons of the feature map of (N, M, T, V, C), (N, D)."""
-        feature_map, rows = self.encode(self.backbone, x, mask)
-        return rows.mean(feature_map.mean((2, 3)))
 
     @torch.no_grad()
     def extract(self, keypoint: Tensor, mask: Tensor) -> dict[str, Tensor]:
@@ -124,13 +105,5 @@ class Recognizer(BaseAlgorithm):
         Raises:
             ConfigError: If the joints are not those of the model's layout.
         """
-        pooled = self._features(keypoint, mask)
+        pooled = self.features(keypoint, mask)
         return {'backbone': pooled, **({SCORE: self.head(pooled)} if self.head is not None else {})}
-
-    def _features(self, keypoint: Tensor, mask: Tensor) -> Tensor:
-        """:meth:`_pool` of prepared joints, checked and brought to the stream."""
-        if keypoint.shape[3] != self.layout.num_joints:
-            raise ConfigError(f'{type(self).__name__}: input has {keypoint.shape[3]} joints, the model was built for '
-                              f'layout {self.layout.name!r} with {self.layout.num_joints}; remap the data to that '
-                              'layout, or use a model of its own')
-        return self._pool(to_stream(keypoint, self.stream, self.layout), mask)

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.registry import MODELS
@@ -52,16 +52,16 @@ class Segmentor(Recognizer):
                 cells = self.cached[batch['index']]
             else:
                 with torch.set_grad_enabled(not self.frozen):
-                    cells = self._pool(batch['inputs'][self.stream][VIEW], batch['masks'][VIEW])
+                    cells = self.pool(self.backbone, batch['inputs'][self.stream][VIEW], batch['masks'][VIEW])
             scores = self._score(cells, label.shape[1])
             loss = F.cross_entropy(scores.transpose(1, 2), label, ignore_index=_IGNORED)
         right = (scores.detach().argmax(2) == label)[counted]
         self.log_scalars = {'train_accuracy': 100 * right.float().mean()}
         yield 'loss_frames', loss
 
-    def _pool(self, x: Tensor, mask: Tensor) -> Tensor:
+    def pool(self, backbone: nn.Module, x: Tensor, mask: Tensor) -> Tensor:
         """Mean over joints and persons of the feature map of (N, M, T, V, C), (N, D, T')."""
-        feature_map, rows = self.encode(self.backbone, x, mask)
+        feature_map, rows = self.encode(backbone, x, mask)
         cells = feature_map.mean(3)
         return rows.mean(cells.flatten(1)).view(-1, *cells.shape[1:])
 
@@ -73,5 +73,5 @@ class Segmentor(Recognizer):
     @torch.no_grad()
     def extract(self, keypoint: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """``backbone`` (N, D, T') and ``frame_score`` (N, T, num_classes) of prepared windows (N, M, T, V, C)."""
-        cells = self._features(keypoint, mask)
+        cells = self.features(keypoint, mask)
         return {'backbone': cells, FRAME_SCORE: self._score(cells, keypoint.shape[2])}
