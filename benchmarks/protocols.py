@@ -42,7 +42,7 @@ TRAINED = (
     ('scratch', 'finetune/finetune', (*ONE_PERSON, *ALL_LABELS, 'from_scratch=True')),
 )
 # learning rates of two labels a class: each way of starting has its own best one
-RATES = (0.1, 0.03, 0.3)
+RATES = (0.1, 0.03, 0.3, 1.0)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,9 @@ def _name(protocol: str, data: str, part: str = '') -> str:
 
 
 def _training(name: str, config: str, checkpoint: Path, options: tuple[str, ...]) -> Run:
-    return Run(name, ('tools/train.py', config, '--cfg-options', f'init_from={checkpoint}', *options))
+    # where all labels train the encoder, bf16 halves the time
+    amp = ('--amp',) if set(ALL_LABELS) <= set(options) else ()
+    return Run(name, ('tools/train.py', config, *amp, '--cfg-options', f'init_from={checkpoint}', *options))
 
 
 def _last_checkpoint(folder: Path) -> str:
