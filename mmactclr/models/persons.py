@@ -82,7 +82,7 @@ class DistinctRows:
 
 
 def distinct_rows(rows: PersonRows) -> DistinctRows | None:
-    """All persons who are present and one who is absent, as absent persons are all zero; None where that saves nothing."""
+    """All persons who are present and one of the absent, who are all zero; None where that saves nothing."""
     absent = ~rows.present
     if int(absent.sum()) < 2:
         return None
