@@ -432,7 +432,8 @@ def test_metrics_file_keeps_validation_and_test_apart(tmp_path):
         ),
     )
     runner = SimpleNamespace(
-        work_dir=tmp_path, seed=3, epoch=6, val_loop=loop, test_loop=loop, _train_loop=None
+        work_dir=tmp_path, seed=3, epoch=6, val_loop=loop, test_loop=loop, _train_loop=None,
+        cfg=Config(dict(load_from=None))
     )
     hook = MetricsFileHook()
     hook.after_val_epoch(runner, {'knn/k20': 50.0})
