@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.dataset import ConcatDataset
 from mmengine.logging import HistoryBuffer
 from mmengine.optim import MultiStepLR, OptimWrapper
