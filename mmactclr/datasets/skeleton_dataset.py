@@ -76,6 +76,11 @@ class SkeletonDataset(Dataset):
             wanted = (role == QUERY) | np.isin(index, chosen)
             if not wanted[role == BANK].any() and (role == BANK).any():
                 raise DataError(f'label subset {label_subset}: none of its sequences trains in split {split!r}')
+            elsewhere = len(np.setdiff1d(chosen, index[role == BANK]))
+            if elsewhere and (role == BANK).any():
+                print_log(f'{data_root}, {split} {subset}: {elsewhere} of {len(chosen)} sequences of the label subset '
+                          f'{label_subset} are not in the training part and left out', logger='current',
+                          level=logging.WARNING)
             index, role = index[wanted], role[wanted]
         long_enough = self.archive.column('frames')[index] >= min_frames
         self.index, self.role = index[long_enough], role[long_enough]
