@@ -98,7 +98,9 @@ class SkeletonDataset(Dataset):
             self.archive, num_frames, max_persons, preparation, cache, adapter)
         self.metainfo = dict(
             classes=self.archive.classes, layout=adapter.target if adapter else self.archive.layout,
-            label_subset=label_subset,
+            # plain, as checkpoints keep it and are read without executing anything
+            label_subset=dict(label_subset) if isinstance(label_subset, Mapping)
+            else label_subset and str(label_subset),
             data_root=str(data_root), names=self.archive.column('name'), split=split, subset=subset,
             checksum=self.archive.checksum,
             excluded=dict(too_short=too_short, at_conversion=sum(
