@@ -42,7 +42,7 @@ TRAINED = (
     ('scratch', 'finetune/finetune', (*ONE_PERSON, *ALL_LABELS, 'from_scratch=True')),
 )
 # learning rates of two labels a class: each way of starting has its own best one
-RATES = (0.1, 0.03, 0.3)
+RATES = (0.1, 0.03, 0.3, 1.0)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,9 @@ def _name(protocol: str, data: str, part: str = '') -> str:
 
 
 def _training(name: str, config: str, checkpoint: Path, options: tuple[str, ...]) -> Run:
-    return Run(name, ('tools/train.py', config, '--cfg-options', f'init_from={checkpoint}', *options))
+    # where all labels train the encoder, bf16 halves the time
+    amp = ('--amp',) if set(ALL_LABELS) <= set(options) else ()
+    return Run(name, ('tools/train.py', config, *amp, '--cfg-options', f'init_from={checkpoint}', *options))
 
 
 def _last_checkpoint(folder: Path) -> str:
@@ -113,19 +115,34 @@ def _last_checkpoint(folder: Path) -> str:
 def main() -> None:
     """Run what is missing, then write the table."""
     args = parse_args()
-    if run_missing(args):
+    args.work_dir.mkdir(parents=True, exist_ok=True)
+    claim(args.work_dir, args.checkpoint)
+    complete = run_missing(args)
+    if any(args.work_dir.rglob('metrics.json')):
         from mmactclr.evaluation import as_markdown, choose_metrics, read_results
         table = as_markdown(choose_metrics(read_results([args.work_dir])))
         (args.work_dir / 'table.md').write_text(table + '\n')
         print('\n' + table)
+    if not complete:
+        sys.exit(1)
+
+
+def claim(folder: Path, checkpoint: Path) -> None:
+    """Note which checkpoint the results of a folder are of; refuse another one."""
+    from mmactclr.datasets.archive_format import file_sha256
+    from mmactclr.errors import ConfigError
+    note, digest = folder / 'checkpoint.sha256', file_sha256(checkpoint)
+    if note.is_file() and note.read_text().strip() != digest:
+        raise ConfigError(f'{folder} holds results of another checkpoint than {checkpoint}; give another --work-dir')
+    note.write_text(digest + '\n')
 
 
 def run_missing(args: argparse.Namespace) -> bool:
-    """Run what has no numbers yet; False if time was up before the last one."""
+    """Run what has no numbers yet; False if time was up before the last one, or one failed."""
     started = time.monotonic()
     # batches this small gain nothing from a second thread
     env = {'OMP_NUM_THREADS': '1', **os.environ}
-    args.work_dir.mkdir(parents=True, exist_ok=True)
+    complete = True
     for data in args.sets:
         # made one after the other, as a later run tests what an earlier one trained
         for protocol, run in runs_of(data, args.checkpoint, args.work_dir):
@@ -142,9 +159,10 @@ def run_missing(args: argparse.Namespace) -> bool:
             start = time.monotonic()
             with (args.work_dir / f'{run.name}.log').open('w') as log:
                 code = subprocess.run([sys.executable, *command], cwd=ROOT, env=env, stdout=log, stderr=log).returncode
+            complete &= code == 0
             print(f'{run.name}: {"done" if code == 0 else f"failed, see {run.name}.log"} in '
                   f'{time.monotonic() - start:.0f} s', flush=True)
-    return True
+    return complete
 
 
 if __name__ == '__main__':

@@ -1,10 +1,12 @@
 """Which training sequences have labels: semi-supervised subsets as files, so that everybody means the same ones."""
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine.logging import print_log
 
 from mmactclr.datasets.archive import SkeletonArchive
 from mmactclr.errors import ConfigError, DataError
@@ -33,10 +35,12 @@ def draw_label_subset(archive: SkeletonArchive, split: str, *, fraction: float |
         ConfigError: Not exactly one of the two is given, one is out of range, or the archive has no labels.
     """
     if (fraction is None) == (per_class is None):
-        raise ConfigError('a label subset needs a fraction or a number per class, one of the two')
-    if fraction is not None and not 0 < fraction <= 1 or per_class is not None and per_class < 1:
+        raise ConfigError(f'a label subset needs a fraction or a number per class, one of the two; given are fraction='
+                          f'{fraction} and per_class={per_class}: set the other one to None')
+    if fraction is not None and not 0 < fraction <= 1 or per_class is not None and not (
+            isinstance(per_class, int) and per_class >= 1):
         raise ConfigError(f'fraction is {fraction} and per_class {per_class}, expected a share above 0 up to 1, or a '
-                          'number from 1 up')
+                          'whole number from 1 up')
     if not archive.classes:
         raise ConfigError(f'{archive.path} has no labels to take a part of')
     training = archive.split(split, 'train')
@@ -99,6 +103,10 @@ def read_label_subset(path: str | Path, archive: SkeletonArchive) -> np.ndarray:
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise DataError(f'{path} is no label subset: expected "format": "{FORMAT}" and a list "names"; make one with '
                         'tools/dataset_converters/archive.py label-subset')
+    if content.get('archive') != archive.checksum:
+        print_log(f'label subset {path} was made for an archive of other content than {archive.path}; sequences are '
+                  'found by their names, so make sure that the same names stand for the same recordings',
+                  logger='current', level=logging.WARNING)
     place = positions_by_name(archive)
     unknown = [name for name in names if name not in place]
     if unknown:

@@ -13,6 +13,7 @@ from mmactclr.registry import DATASETS
 from mmactclr.structures.layouts import Layout
 from mmactclr.transforms.preparation import default_preparation, prepare
 
+from .label_subset import positions_by_name
 from .segments import frame_labels
 from .skeleton_dataset import choose_sequences, open_with_layout
 
@@ -62,6 +63,8 @@ class SegmentationDataset(Dataset):
         if 'segments' not in self.archive.columns or not classes:
             raise DataError(f'{data_root} has no labels of frames (column segments, extra.segment_classes): convert '
                             'the data as long sequences, or join clips with convert.py joined')
+        # timelines are told apart by name
+        positions_by_name(self.archive)
         steps = default_preparation(num_frames) if preparation is None else preparation
         self._steps = [step for step in steps if step['type'] != 'ResizeFrames']
         positions, roles = choose_sequences(self.archive, split, subset)
@@ -80,12 +83,13 @@ class SegmentationDataset(Dataset):
     def _frame_labels(self, i: int, num_classes: int) -> np.ndarray:
         name = str(self.archive.column('name')[i])
         try:
-            labels = frame_labels(str(self.archive.column('segments')[i]), self.archive.frames(i), num_classes)
+            labels = frame_labels(str(self.archive.column('segments')[i]), self.archive.frames(i))
         except DataError as error:
             raise DataError(f'{self.archive.path}: sequence {name!r}: {error}') from error
-        if labels.max() > num_classes:
+        if labels.max() >= num_classes:
             raise DataError(f'{self.archive.path}: sequence {name!r} has a segment of class {labels.max()}, expected 0 '
                             f'to {num_classes - 1}')
+        labels[labels < 0] = num_classes
         return labels
 
     def full_init(self) -> None:

@@ -76,6 +76,11 @@ class SkeletonDataset(Dataset):
             wanted = (role == QUERY) | np.isin(index, chosen)
             if not wanted[role == BANK].any() and (role == BANK).any():
                 raise DataError(f'label subset {label_subset}: none of its sequences trains in split {split!r}')
+            elsewhere = len(np.setdiff1d(chosen, index[role == BANK]))
+            if elsewhere and (role == BANK).any():
+                print_log(f'{data_root}, {split} {subset}: {elsewhere} of {len(chosen)} sequences of the label subset '
+                          f'{label_subset} are not in the training part and left out', logger='current',
+                          level=logging.WARNING)
             index, role = index[wanted], role[wanted]
         long_enough = self.archive.column('frames')[index] >= min_frames
         self.index, self.role = index[long_enough], role[long_enough]
@@ -93,7 +98,9 @@ class SkeletonDataset(Dataset):
             self.archive, num_frames, max_persons, preparation, cache, adapter)
         self.metainfo = dict(
             classes=self.archive.classes, layout=adapter.target if adapter else self.archive.layout,
-            label_subset=label_subset,
+            # plain, as checkpoints keep it and are read without executing anything
+            label_subset=dict(label_subset) if isinstance(label_subset, Mapping)
+            else label_subset and str(label_subset),
             data_root=str(data_root), names=self.archive.column('name'), split=split, subset=subset,
             checksum=self.archive.checksum,
             excluded=dict(too_short=too_short, at_conversion=sum(

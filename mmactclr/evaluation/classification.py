@@ -11,7 +11,7 @@ from mmactclr.models.algorithms.base import SCORE
 from mmactclr.registry import METRICS
 
 from .features import QUERY
-from .outcome import Outcome
+from .outcome import Outcome, check_finite
 
 
 @METRICS.register_module()
@@ -26,7 +26,7 @@ class ClassificationEvaluator(BaseMetric):
     Args:
         classes: Classes that the model tells apart; those of the data if None. A config with ``model='checkpoint'``
             gets them from the model card.
-        topk: Numbers of best classes among which the right one counts.
+        topk: Numbers of best classes among which the right one counts; those that leave no class out are not reported.
         collect_device: Where distributed results are gathered.
         prefix: Replaces the default name in front of every metric.
 
@@ -80,6 +80,7 @@ class ClassificationEvaluator(BaseMetric):
         label = torch.tensor([record['label'] for record in labelled])
         scores = {name: torch.stack([record['scores'][name] for record in labelled])
                   for name in labelled[0]['scores']}
+        check_finite(type(self).__name__, scores[''])
         self.outcomes = {SCORE: Outcome.of(label, scores[''].softmax(1), known)}
         metrics = self._accuracies(scores[''], label)
         streams = {name: value for name, value in scores.items() if name}
@@ -92,4 +93,4 @@ class ClassificationEvaluator(BaseMetric):
 
     def _accuracies(self, scores: Tensor, label: Tensor) -> dict[str, float]:
         rank = (scores.argsort(1, descending=True) == label[:, None]).float().argmax(1)
-        return {f'top{k}': 100. * (rank < k).float().mean().item() for k in self.topk}
+        return {f'top{k}': 100. * (rank < k).float().mean().item() for k in self.topk if k == 1 or k < scores.shape[1]}

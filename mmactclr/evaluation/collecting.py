@@ -59,10 +59,14 @@ def read_results(folders: Iterable[str | Path], baselines: bool = False) -> list
         DataError: If a folder or every result is missing, or a file is no such JSON.
     """
     found: list[RunResult] = []
+    seen: set[Path] = set()
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise DataError(f'{folder} is not a folder; give work dirs, or folders that hold some')
         for file in sorted(folder.rglob(RESULTS)):
+            if file.resolve() in seen:
+                continue
+            seen.add(file.resolve())
             name = file.parent.relative_to(folder).as_posix()
             found += _read_run(file, folder.name if name == '.' else name, baselines)
     if not found:
@@ -86,9 +90,10 @@ def _read_run(file: Path, name: str, baselines: bool) -> list[RunResult]:
         for metric, value in result['metrics'].items():
             # evaluator/score, or baseline/evaluator/score
             *baseline, evaluator, score = metric.split('/')
-            by_model['/'.join(baseline) or OWN][f'{evaluator}/{score}'] = float(value)
+            if value is not None:
+                by_model['/'.join(baseline) or OWN][f'{evaluator}/{score}'] = float(value)
         for score, outcome in result.get('outcomes', {}).items():
-            by_model[OWN][f'{score}_mean_class'] = outcome['mean_class_accuracy']
+            by_model[OWN][f'{score}_mean_class'] = float(outcome['mean_class_accuracy'])
             by_model[OWN][f'{score}_calibration'] = 100 * outcome['calibration_error']
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f'{file} is not what a run writes ({type(error).__name__}: {error}); move it away') from error
@@ -104,13 +109,16 @@ def over_seeds(results: Sequence[RunResult]) -> list[RunResult]:
     """Average runs that differ in their seed alone: mean and standard deviation of every metric.
 
     Runs on the same data, of the same recipe and from the same checkpoint are one group; training checkpoints of
-    several seeds are different ones, so average the trainings, not tests of what they left.
+    several seeds are different ones, so average the trainings, not tests of what they left. A seed that occurs twice
+    counts once; its repetition stays a run by itself.
     """
     groups: dict[Any, list[RunResult]] = defaultdict(list)
     for number, result in enumerate(results):
-        # files of before there were hashes stay by themselves
-        groups[result.group if result.group[1] else number].append(result)
-    return [members[0] if len(members) == 1 else _average(members) for members in groups.values()]
+        members = groups[result.group]
+        # results without a hash, and repetitions of a seed, which say nothing of its spread, stay by themselves
+        alone = not result.group[1] or any(result.seeds == member.seeds for member in members)
+        (groups[number] if alone else members).append(result)
+    return [members[0] if len(members) == 1 else _average(members) for members in groups.values() if members]
 
 
 def _average(members: Sequence[RunResult]) -> RunResult:

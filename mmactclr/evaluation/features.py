@@ -11,7 +11,7 @@ from torch import Tensor
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.models.algorithms.multi_stream import DEFAULT_FUSION, check_fusion
 
-from .outcome import Outcome
+from .outcome import Outcome, check_finite
 
 BANK, QUERY = 0, 1
 # ends the names of what was fused with equal weights
@@ -121,6 +121,7 @@ class FeatureMetric(BaseMetric):
             scores = {}
             for name in names:
                 features = torch.stack([record['features'][name] for record in results])
+                self._check_features(name, features)
                 scores[name] = self.class_scores(
                     FeatureSplit(features[bank], label[bank], features[queries], label[queries]))
             if weights:
@@ -145,6 +146,12 @@ class FeatureMetric(BaseMetric):
                               f'of the model are {", ".join(streams)}; correct the name')
         weights = check_fusion(self.fusion, streams, type(self).__name__)
         return {streams[stream]: weight for stream, weight in weights.items()}
+
+    def _check_features(self, name: str, features: Tensor) -> None:
+        if features.dim() != 2:
+            raise ConfigError(f'{type(self).__name__}: {name} of a sequence has the shape {tuple(features.shape[1:])}, '
+                              'expected one vector; a Segmentor is evaluated by configs/benchmarks/segmentation')
+        check_finite(f'{type(self).__name__}, {name}', features)
 
     def _keep(self, name: str, scores: Tensor, labels: Tensor) -> None:
         probabilities = self.probabilities(scores)

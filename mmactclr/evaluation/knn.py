@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from torch import Tensor
 
 from mmactclr.errors import ConfigError
@@ -79,6 +80,9 @@ class KNNEvaluator(FeatureMetric):
 
     def class_scores(self, split: FeatureSplit) -> dict[str, Tensor]:
         """``{'k20': shares of the vote (Q, classes), ...}``."""
+        if len(split.bank) < max(self.k):
+            print_log(f'kNN: the training part has {len(split.bank)} sequences, of which all vote where '
+                      f'{max(self.k)} are asked for', logger='current')
         return {f'k{k}': knn_scores(split.bank, split.bank_labels, split.queries, k, self.temperature)
                 for k in self.k}
 

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmactclr.errors import DataError
+
 from .metrics import calibration_error, class_accuracy, confusion_matrix, mean_class_accuracy
 
 
@@ -52,6 +54,18 @@ class Outcome:
         return {'mean_class_accuracy': 100 * mean_class_accuracy(self.confusion),
                 'calibration_error': calibration_error(self.probabilities, self.truth),
                 'class_accuracy': self.class_accuracy}
+
+
+def check_finite(who: str, scores: Tensor) -> None:
+    """Refuse scores that are no numbers, of which one class would win all the same.
+
+    Raises:
+        DataError: If one is not finite; ``who`` is named in the message.
+    """
+    wrong = ~torch.isfinite(scores).flatten(1).all(1)
+    if wrong.any():
+        raise DataError(f'{who}: {int(wrong.sum())} of {len(scores)} have numbers that are not finite (NaN or '
+                        'infinite): the model has diverged: train with a lower optim_wrapper.optimizer.lr')
 
 
 def vote_shares(scores: Tensor) -> Tensor:

@@ -43,5 +43,8 @@ class RetrievalEvaluator(FeatureMetric):
         relevant = query_labels[:, None] == bank_labels[None]
         nearest = relevant.gather(1, scores.argmax(1, keepdim=True))
         point, _, variant = name.rpartition(_SIMILARITY)
-        return {f'{point}r1{variant}': 100 * nearest.float().mean().item(),
-                f'{point}map{variant}': 100 * torch.nanmean(average_precision(scores, relevant)).item()}
+        found = {f'{point}r1{variant}': 100 * nearest.float().mean().item()}
+        # without a class in common there is no precision to average
+        if relevant.any():
+            found[f'{point}map{variant}'] = 100 * torch.nanmean(average_precision(scores, relevant)).item()
+        return found

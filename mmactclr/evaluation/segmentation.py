@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
 from torch import Tensor
 
 from mmactclr.errors import ConfigError
@@ -13,7 +14,7 @@ from mmactclr.registry import METRICS
 
 from .features import QUERY
 from .metrics import accuracy, frequency_weighted_iou, mean_class_accuracy, mean_iou
-from .outcome import Outcome
+from .outcome import Outcome, check_finite
 from .segments import segment_metrics
 
 _FRAME_SCORE = 'frame_score'
@@ -50,9 +51,12 @@ class SegmentationEvaluator(BaseMetric):
 
     ``accuracy``, ``mean_class_accuracy``, ``miou`` and ``fwiou`` count all frames, background as a class of its own;
     ``edit`` and ``f1@10``, ``f1@25``, ``f1@50`` count segments of actions (Lea et al., CVPR 2017; Farha and Gall, CVPR
-    2019). ``majority`` is the accuracy of calling every frame the commonest class.
+    2019). ``majority`` is the accuracy of calling every frame of the test part its commonest class. Data with other
+    classes than the model's have no accuracy, which the log says.
 
     Args:
+        classes: Classes that the model tells apart, background the last; those of the data if None. A config that takes
+            its model from a checkpoint gets them from the model card.
         collect_device: Where distributed results are gathered.
         prefix: Replaces the default name in front of every metric.
 
@@ -63,8 +67,10 @@ class SegmentationEvaluator(BaseMetric):
 
     default_prefix = 'segmentation'
 
-    def __init__(self, collect_device: str = 'cpu', prefix: str | None = None) -> None:
+    def __init__(self, classes: Sequence[str] | None = None, collect_device: str = 'cpu',
+                 prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
+        self.classes = classes
         self.timelines: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.outcomes: dict[str, Outcome] = {}
 
@@ -86,15 +92,21 @@ class SegmentationEvaluator(BaseMetric):
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
         """Put windows together to sequences and compare."""
+        self.timelines, self.outcomes = {}, {}
+        meta = self.dataset_meta
+        if self.classes is not None and tuple(self.classes) != tuple(meta['classes']):
+            print_log(f'no accuracy: the {len(meta["classes"])} classes of the data are not the {len(self.classes)} '
+                      'of the model', logger='current')
+            return {}
         chosen = [record for record in results if record['role'] == QUERY] or results
         by_sequence: dict[int, list[dict[str, Any]]] = defaultdict(list)
         for record in chosen:
             by_sequence[record['sequence']].append(record)
-        meta, self.timelines = self.dataset_meta, {}
         num_classes = len(meta['classes'])
         probabilities = []
         for sequence, records in by_sequence.items():
             frames = int(meta['frames'][sequence])
+            check_finite(type(self).__name__, torch.cat([record['score'] for record in records]))
             scores = stitch([(record['start'], record['score']) for record in records], frames)
             truth = torch.empty(frames, dtype=torch.long)
             for record in records:

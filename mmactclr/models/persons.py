@@ -66,3 +66,26 @@ def fold_persons(x: Tensor, mask: Tensor, skip_absent: bool) -> tuple[Tensor, Pe
         chosen = kept.reshape(-1).nonzero().squeeze(1)
         rows, owner, person, present = rows[chosen], owner[chosen], person[chosen], present[chosen]
     return rows, PersonRows(owner, person, present, (n, m))
+
+
+@dataclass(frozen=True)
+class DistinctRows:
+    """Rows of an encoder's input without repetition.
+
+    Attributes:
+        first: (D,) rows to compute.
+        where: (P,) which of them each row equals.
+    """
+
+    first: Tensor
+    where: Tensor
+
+
+def distinct_rows(rows: PersonRows) -> DistinctRows | None:
+    """All persons who are present and one of the absent, who are all zero; None where that saves nothing."""
+    absent = ~rows.present
+    if int(absent.sum()) < 2:
+        return None
+    first = torch.cat([rows.present.nonzero().squeeze(1), absent.nonzero()[0]])
+    where = torch.where(absent, len(first) - 1, rows.present.cumsum(0) - 1)
+    return DistinctRows(first, where)

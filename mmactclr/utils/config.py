@@ -24,8 +24,8 @@ FROM_SEGMENTS = 'segments'
 _RUNNER_READS = ('auto_scale_lr', 'compile', 'custom_imports', 'find_unused_parameters', 'model_wrapper_cfg',
                  'runner_type')
 # what a run is called, where its files lie, how it is started: not what it computes
-_CIRCUMSTANCES = ('work_dir', 'experiment_name', 'load_from', 'init_from', 'data_root', 'resume', 'launcher', 'seed',
-                  'log_level', 'custom_imports')
+_CIRCUMSTANCES = ('work_dir', 'experiment_name', 'load_from', 'init_from', 'data_root', 'resume', 'launcher',
+                  'log_level', 'custom_imports', 'env_cfg', 'model_wrapper_cfg', 'find_unused_parameters')
 _CONSUMERS = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'test_cfg', 'model', 'custom_hooks')
 
 
@@ -55,6 +55,9 @@ def share_fields(cfg: Config) -> Config:
         cfg.layout = _archived('layout', Path(cfg.data_root))
     if cfg.get('num_classes') == FROM_ARCHIVE:
         cfg.num_classes = len(_archived('classes', Path(cfg.data_root)))
+        if not cfg.num_classes:
+            raise ConfigError(f"num_classes='archive': the sequences of {cfg.data_root} have no labels; convert the "
+                              'data with labels, or evaluate what needs none')
     elif cfg.get('num_classes') == FROM_SEGMENTS:
         # background is the last class
         cfg.num_classes = len(_archived('extra', Path(cfg.data_root)).get('segment_classes', ())) + 1
@@ -144,14 +147,24 @@ def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> C
 def recipe_hash(cfg: Config) -> str:
     """Twelve hexadecimal digits of what a config computes.
 
-    Equal for runs that differ in paths, names and seed alone, whose numbers may be averaged or compared seed by seed.
+    Equal for runs that differ in paths, names and the seed of the run alone, whose numbers may be averaged or compared
+    seed by seed. Of a file of labels its content counts.
     """
-    text = json.dumps(_without_circumstances(cfg.to_dict()), sort_keys=True, default=str)
+    content = _without_circumstances(cfg.to_dict())
+    content.get('randomness', {}).pop('seed', None)
+    text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _without_circumstances(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(name): _without_circumstances(inner) for name, inner in value.items()
-                if name not in _CIRCUMSTANCES and inner is not None}
+        return {str(name): _file_digest(inner) if name == 'label_subset' else _without_circumstances(inner)
+                for name, inner in value.items() if name not in _CIRCUMSTANCES and inner is not None}
     return [_without_circumstances(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+def _file_digest(value: Any) -> Any:
+    """The content of a file that is named, anything else as it is."""
+    if isinstance(value, (str, Path)) and Path(value).is_file():
+        return hashlib.sha256(Path(value).read_bytes()).hexdigest()
+    return _without_circumstances(value)

@@ -1,15 +1,24 @@
 """Files that a reader never sees half written."""
 import csv
 import json
+import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON aside and rename it."""
-    write_text(path, json.dumps(content, indent=2, sort_keys=True))
+    """Write JSON aside and rename it; numbers that are not finite, which JSON does not know, become null."""
+    write_text(path, json.dumps(_finite(content), indent=2, sort_keys=True, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -267,6 +267,33 @@ def test_damaged_label_subsets(write, tool, tmp_path, change, message):
         SkeletonDataset(old.path, label_subset=tmp_path / 'l.json')
 
 
+def test_a_subset_of_another_archive_and_of_test_sequences_is_used_with_a_warning(write, tool, tmp_path, monkeypatch):
+    said = []
+    for module in ('label_subset', 'skeleton_dataset'):
+        monkeypatch.setattr(f'mmactclr.datasets.{module}.print_log', lambda text, **_: said.append(text))
+    old, other = write('one'), write('two', 100)
+    assert old.checksum != other.checksum
+    tool('label-subset', old.path, tmp_path / 'l.json', '--split', 'xsub', '--per-class', 1)
+    SkeletonDataset(old.path, label_subset=tmp_path / 'l.json', num_frames=5)
+    assert not said
+    chosen = SkeletonDataset(other.path, label_subset=tmp_path / 'l.json', num_frames=5)
+    assert len(said) == 1 and 'made for an archive of other content' in said[0] and len(chosen)
+    said.clear()
+    content = json.loads((tmp_path / 'l.json').read_text())
+    tested = old.column('name')[old.split('xsub', 'test')][:2].tolist()
+    (tmp_path / 'l.json').write_text(json.dumps({**content, 'names': content['names'] + tested}))
+    found = SkeletonDataset(old.path, label_subset=tmp_path / 'l.json', num_frames=5)
+    assert len(found) == len(content['names'])
+    assert len(said) == 1 and f'2 of {len(found) + 2} sequences of the label subset' in said[0]
+
+
+@pytest.mark.parametrize('wrong', [
+    dict(per_class=2.5), dict(per_class=0), dict(fraction=0.), dict(per_class=2, fraction=.1)])
+def test_wrong_shares_are_named(write, wrong):
+    with pytest.raises(ConfigError, match='fraction'):
+        draw_label_subset(write(), 'xsub', **wrong)
+
+
 def test_the_command_line(write, tool, tmp_path, capsys):
     old, again = write('one').path, write('two', 100).path
     assert tool('merge', old, again, tmp_path / 'both') == 0

@@ -14,8 +14,12 @@ from torch import nn
 
 from mmactclr.apis import build_runner, run_test
 from mmactclr.engine import DistributedMethod
+from mmactclr.engine.checkpoints import ModelCard
 from mmactclr.errors import ConfigError
 from mmactclr.registry import MODELS
+from mmactclr.structures import get_layout
+
+from ..conftest import TINY_LAYOUT
 
 ACTCLR, THREE = 'actclr_joint_ntu60_xsub', 'actclr_3s_ntu60_xsub'
 
@@ -171,6 +175,30 @@ def test_evaluation_in_two_processes_gives_the_numbers_of_one(trained, tmp_path,
     assert two == one and two['metrics'] == alone
     val = json.loads((work_dir / 'metrics.json').read_text())['val']['metrics']
     assert val == {name: alone[name] for name in val}
+
+
+def test_a_classifier_on_cached_features_in_two_processes_is_that_of_one(tiny_archive, tmp_path, repo_root):
+    model = dict(type='Recognizer', layout=TINY_LAYOUT, head=None, backbone=dict(
+        type='STGCN', layout=TINY_LAYOUT, channels=[4, 8], strided_units=[2]))
+    torch.manual_seed(0)
+    card = ModelCard(model=model, layout=get_layout(TINY_LAYOUT).to_dict(), num_frames=16)
+    torch.save({'state_dict': MODELS.build(model).state_dict(), 'meta': {'mmactclr': card.to_dict()}},
+               tmp_path / 'encoder.pth')
+    config = repo_root / 'configs' / 'benchmarks' / 'linear' / 'linear_utdmhad_xsub.py'
+    found = []
+    for count in (1, 2):
+        # 18 sequences, 6 a step whatever the number of processes
+        done = run('dist_train.sh', config, count, '--work-dir', count, '--cfg-options', f'data_root={tiny_archive}',
+                   f'init_from={tmp_path / "encoder.pth"}', f'train_dataloader.batch_size={6 // count}',
+                   'train_cfg.max_epochs=3', 'train_cfg.val_interval=3', cwd=tmp_path, root=repo_root)
+        assert done.returncode == 0, done.stderr
+        state = torch.load(tmp_path / str(count) / 'epoch_3.pth', weights_only=True)['state_dict']
+        found.append((state['head.fc.weight'], json.loads((tmp_path / str(count) / 'metrics.json').read_text())['val']))
+    torch.testing.assert_close(found[0][0], found[1][0], atol=1e-5, rtol=1e-5)
+    assert found[0][1]['metrics'] == found[1][1]['metrics']
+    one, two = (result['outcomes']['classifier/score'] for _, result in found)
+    assert one['class_accuracy'] == two['class_accuracy']
+    assert one['calibration_error'] == pytest.approx(two['calibration_error'], abs=1e-5)
 
 
 @pytest.mark.parametrize(

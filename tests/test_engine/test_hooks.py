@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.dataset import ConcatDataset
 from mmengine.logging import HistoryBuffer
 from mmengine.optim import MultiStepLR, OptimWrapper
@@ -431,8 +432,11 @@ def test_metrics_file_keeps_validation_and_test_apart(tmp_path):
             dataset=SimpleNamespace(metainfo=dict(split='xsub', checksum='abc', classes=['wave']))
         ),
     )
+    cfg = dict(load_from=None, model=dict(type='MoCo'), optim_wrapper=dict(optimizer=dict(type='SGD', lr=.1)),
+               train_dataloader=dict(batch_size=4))
     runner = SimpleNamespace(
-        work_dir=tmp_path, seed=3, epoch=6, val_loop=loop, test_loop=loop, _train_loop=None
+        work_dir=tmp_path, seed=3, epoch=6, max_epochs=8, val_loop=loop, test_loop=loop, _train_loop=None,
+        cfg=Config(cfg), train_dataloader=SimpleNamespace(dataset=range(9))
     )
     hook = MetricsFileHook()
     hook.after_val_epoch(runner, {'knn/k20': 50.0})
@@ -445,16 +449,26 @@ def test_metrics_file_keeps_validation_and_test_apart(tmp_path):
         split='xsub', checksum='abc'
     )
     assert content['test']['protocol'] == [{'evaluator': 'KNN', 'k': [20]}]
+    trained = content['val']['training']
+    assert trained['epochs'] == 8 and trained['sequences'] == 9 and trained['optimizer'] == dict(type='SGD', lr=.1)
+    assert 'training' not in content['test']
     assert [p.name for p in tmp_path.iterdir()] == ['metrics.json']
 
 
 def test_a_run_that_starts_anew_forgets_the_numbers_of_an_older_one(tmp_path):
     file, hook = tmp_path / 'metrics.json', MetricsFileHook()
-    hook.before_train(SimpleNamespace(work_dir=tmp_path, iter=0))
-    file.write_text('{"test": {}}')
-    hook.before_train(SimpleNamespace(work_dir=tmp_path, iter=3))
-    assert file.exists()
-    hook.before_train(SimpleNamespace(work_dir=tmp_path, iter=0))
+
+    def start(iteration: int, epoch: int) -> None:
+        hook.before_train(SimpleNamespace(work_dir=tmp_path, iter=iteration, epoch=epoch, max_epochs=4, cfg=Config()))
+
+    start(0, 0)
+    file.write_text('{"test": {}, "val": {}}')
+    start(12, 4)
+    assert json.loads(file.read_text()) == dict(test={}, val={})
+    # going on, it will have newer validations than that test
+    start(3, 1)
+    assert json.loads(file.read_text()) == dict(val={})
+    start(0, 0)
     assert not file.exists()
 
 

@@ -118,9 +118,72 @@ def test_timelines_hold_every_frame_of_truth_and_prediction(encoder, tiny_archiv
         'segmentation.timeline.png', 'segmentation_frames.confusion.png'}
 
 
-def test_the_hash_is_of_what_is_computed():
-    base = dict(model=dict(type='A', width=3), seed=0, work_dir='a', optim=dict(lr=.1), hooks=[dict(init_from='x')])
-    same = dict(base, seed=7, work_dir='b', hooks=[dict(init_from='y')], load_from='z')
+def test_the_hash_is_of_what_is_computed(tmp_path):
+    base = dict(model=dict(type='A', width=3), randomness=dict(seed=0), work_dir='a', optim=dict(lr=.1),
+                hooks=[dict(init_from='x')], label_subset=dict(fraction=.1, seed=0))
+    same = dict(base, randomness=dict(seed=7), work_dir='b', hooks=[dict(init_from='y')], load_from='z')
     assert recipe_hash(Config(base)) == recipe_hash(Config(same))
-    for other in (dict(base, optim=dict(lr=.2)), dict(base, model=dict(type='A', width=4)), dict(base, hooks=[])):
+    for other in (dict(base, optim=dict(lr=.2)), dict(base, model=dict(type='A', width=4)), dict(base, hooks=[]),
+                  dict(base, label_subset=dict(fraction=.1, seed=1))):
         assert recipe_hash(Config(base)) != recipe_hash(Config(other))
+    # of a file of labels the content counts, not where it lies
+    for name, text in (('a', '1'), ('b', '1'), ('c', '2')):
+        (tmp_path / name).write_text(text)
+    one, two, three = (recipe_hash(Config(dict(base, label_subset=str(tmp_path / name)))) for name in 'abc')
+    assert one == two != three
+
+
+def test_results_know_their_encoder_after_a_resume(encoder, tiny_archive, tmp_path):
+    def train(epochs: int, **resume):
+        run_training('benchmarks/linear/linear_utdmhad_xsub.py', tmp_path, options={
+            'data_root': str(tiny_archive), 'init_from': str(encoder), 'train_cfg.max_epochs': epochs,
+            'train_cfg.val_interval': 1, 'default_hooks.checkpoint.interval': 1,
+            'experiment_name': f'reports_{next(COUNTER)}'}, **resume)
+        return json.loads((tmp_path / 'metrics.json').read_text())['val']
+
+    first, second = train(1), train(2, resume='auto')
+    assert second['epoch'] == 2 and second['checkpoint'] == first['checkpoint']
+    assert second['checkpoint']['sha256'] == hashlib.sha256(encoder.read_bytes()).hexdigest()
+    assert second['training']['frozen'] and second['training']['sequences'] == 18
+
+
+def test_reports_of_an_older_evaluation_do_not_stay(trained, tiny_archive, encoder, tmp_path):
+    for name in ('knn/knn', 'transfer/checkpoint'):
+        run_test(f'benchmarks/{name}_utdmhad_xsub.py', encoder, tmp_path, {
+            'data_root': str(tiny_archive), 'experiment_name': f'reports_{next(COUNTER)}'})
+        draw_reports(tmp_path)
+    found = {path.name.split('.')[0] for path in (tmp_path / 'reports').iterdir()}
+    assert {name.split('_')[0] for name in found} == {'knn', 'linear', 'logistic'}
+    run_test('benchmarks/knn/knn_utdmhad_xsub.py', encoder, tmp_path, {
+        'data_root': str(tiny_archive), 'experiment_name': f'reports_{next(COUNTER)}'})
+    assert {path.name.split('_')[0] for path in (tmp_path / 'reports').iterdir()} == {'knn'}
+
+
+def test_a_classifier_that_learned_nothing_is_named(encoder, tiny_archive, tmp_path, capfd):
+    def train(name: str, lr: float) -> str:
+        run_training('benchmarks/linear/linear_utdmhad_xsub.py', tmp_path / name, options={
+            'data_root': str(tiny_archive), 'init_from': str(encoder), 'train_cfg.max_epochs': 60,
+            'optim_wrapper.optimizer.lr': lr, 'val_cfg': None, 'val_dataloader': None, 'val_evaluator': None,
+            'experiment_name': f'reports_{next(COUNTER)}'})
+        return ''.join(capfd.readouterr())
+
+    assert 'learning rate is too high' not in train('fine', 3.)
+    said = train('wild', 1e6)
+    assert 'joint stream ends with a training loss' in said and 'learning rate is too high' in said
+
+
+def test_a_schedule_longer_than_the_run_is_named(encoder, tiny_archive, tmp_path, capfd):
+    options = {'data_root': str(tiny_archive), 'init_from': str(encoder), 'train_cfg.max_epochs': 2,
+               'val_cfg': None, 'val_dataloader': None, 'val_evaluator': None}
+    for milestones, warned in (([80], True), ([1], False)):
+        run_training('benchmarks/linear/linear_utdmhad_xsub.py', tmp_path / str(warned), options={
+            **options, 'param_scheduler.milestones': milestones, 'experiment_name': f'reports_{next(COUNTER)}'})
+        assert ('goes to epoch 80' in ''.join(capfd.readouterr())) == warned
+
+
+def test_a_model_that_diverged_has_no_accuracy(encoder, tiny_archive, tmp_path):
+    with pytest.raises(DataError, match='lower optim_wrapper.optimizer.lr'):
+        run_training('benchmarks/finetune/finetune_utdmhad_xsub.py', tmp_path, options={
+            'data_root': str(tiny_archive), 'init_from': str(encoder), 'train_cfg.max_epochs': 3,
+            'train_cfg.val_interval': 3, 'optim_wrapper.optimizer.lr': 1e20,
+            'experiment_name': f'reports_{next(COUNTER)}'})

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from mmactclr.apis import run_test, run_training
-from mmactclr.datasets import SegmentationDataset, SkeletonArchive, frame_labels
+from mmactclr.datasets import ArchiveWriter, SegmentationDataset, SkeletonArchive, frame_labels
 from mmactclr.datasets.converters import JoinedConverter
 from mmactclr.datasets.converters.joined import join_clips
 from mmactclr.datasets.segmentation_dataset import PADDING, window_starts
@@ -111,6 +111,32 @@ def test_what_is_wrong_is_named(joined, tiny_archive):
         SegmentationDataset(joined, hop=0)
     with pytest.raises(ConfigError, match="layout 'ntu25'"):
         SegmentationDataset(joined, layout='ntu25')
+
+
+@pytest.mark.parametrize(('segments', 'names', 'message'), [
+    # background is no class that a segment can have
+    ('3:2:8', ('a', 'b'), 'has a segment of class 3, expected 0 to 2'),
+    ('1:2:8', ('a', 'a'), "the name 'a' stands for several sequences")])
+def test_wrong_segments_and_double_names_are_refused(tmp_path, segments, names, message):
+    with ArchiveWriter(tmp_path / 'a', TINY_LAYOUT, extra=dict(segment_classes=['x', 'y', 'z'])) as writer:
+        for name in names:
+            writer.add(np.random.default_rng(0).normal(size=(1, 20, 20, 3)), name=name, segments=segments)
+        writer.finish()
+    with pytest.raises(DataError, match=message):
+        SegmentationDataset(tmp_path / 'a', split=None)
+
+
+def test_other_classes_than_the_models_have_no_accuracy(monkeypatch):
+    said = []
+    monkeypatch.setattr('mmactclr.evaluation.segmentation.print_log', lambda text, **_: said.append(text))
+    evaluator = SegmentationEvaluator(classes=['a', 'background'])
+    evaluator.dataset_meta = dict(classes=('b', 'background'), frames=[4], names=['x'])
+    evaluator.process(None, [dict(role=1, sequence=0, start=0, label=[0, 0, 1, 1], features=dict(
+        frame_score=torch.eye(2)[[0, 0, 1, 1]]))])
+    assert evaluator.compute_metrics(evaluator.results) == {}
+    assert len(said) == 1 and 'no accuracy: the 2 classes of the data' in said[0]
+    evaluator.classes = ['b', 'background']
+    assert evaluator.compute_metrics(evaluator.results)['accuracy'] == 100.
 
 
 def test_windows_are_put_together_by_the_mean_of_their_probabilities():

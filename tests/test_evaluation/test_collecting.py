@@ -83,7 +83,7 @@ def test_runs_with_other_metrics_have_tables_of_their_own_or_dashes(tmp_path):
 
 
 @pytest.mark.parametrize(('content', 'message'), [
-    ('{', 'JSONDecodeError'), ('[]', 'no metrics.json|is not what'), ('{"test": {}}', "KeyError: 'metrics'"),
+    ('{', 'JSONDecodeError'), ('[]', 'no metrics.json below'), ('{"test": {}}', "KeyError: 'metrics'"),
     ('{"test": {"metrics": {"a": 1}}}', 'ValueError'), ('{"test": 3}', 'is not what a run writes')])
 def test_files_of_another_kind_are_named(tmp_path, content, message):
     (tmp_path / 'metrics.json').write_text(content)
@@ -96,3 +96,16 @@ def test_missing_folders_are_named(tmp_path):
         read_results([tmp_path / 'nowhere'])
     with pytest.raises(DataError, match=r'no metrics\.json below'):
         read_results([tmp_path])
+
+
+def test_a_file_is_read_once_and_a_seed_counts_once(tmp_path):
+    for name, seed, value in (('a', 0, 50.), ('b', 1, 52.), ('copy', 0, 50.)):
+        write(tmp_path / name, metrics={'knn/backbone_k20': value}, seed=seed)
+    results = read_results([tmp_path, tmp_path / 'a'])
+    assert [result.run for result in results] == ['a', 'b', 'copy']
+    assert {result.run: result.seeds for result in over_seeds(results)} == {'a and 1 more': (0, 1), 'copy': (0,)}
+
+
+def test_what_is_undefined_is_left_out(tmp_path):
+    write(tmp_path, metrics={'retrieval/backbone_r1': 0., 'retrieval/backbone_map': None})
+    assert read_results([tmp_path])[0].metrics == {'retrieval/backbone_r1': 0.}

@@ -5,6 +5,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from sklearn import metrics as reference
 
+from mmactclr.errors import ConfigError, DataError
 from mmactclr.evaluation import ClassificationEvaluator, Outcome
 from mmactclr.evaluation.outcome import vote_shares
 from mmactclr.registry import METRICS
@@ -95,3 +96,43 @@ def test_sequences_without_a_label_do_not_count_as_right_or_wrong(capfd):
     assert len(evaluator.outcomes['score'].truth) == 2
     evaluator, metrics = classify(samples[:1])
     assert metrics == {} and evaluator.outcomes == {}
+
+
+def test_the_best_of_all_classes_is_no_number():
+    _, metrics = classify([(0, {'score': [2., 1., 0.]})])
+    assert set(metrics) == {'top1', 'top2'}
+    evaluator = ClassificationEvaluator(topk=(1, 3))
+    evaluator.dataset_meta = dict(classes=CLASSES)
+    evaluator.process(None, [dict(role=1, label=0, pred_score=torch.tensor([0., 1., 2.]))])
+    assert evaluator.compute_metrics(evaluator.results) == {'top1': 0.}
+
+
+@pytest.mark.parametrize('bad', [float('nan'), float('inf')])
+def test_scores_and_features_that_are_no_numbers_are_refused(bad):
+    with pytest.raises(DataError, match='1 of 2 have numbers that are not finite'):
+        classify([(0, {'score': [bad, 1., 0.]}), (1, {'score': [0., 1., 0.]})])
+    records = feature_records([0] * 20 + [1] * 10, [0, 1, 2] * 10)
+    records[3]['features']['backbone'][1] = bad
+    with pytest.raises(DataError, match='KNNEvaluator, backbone: 1 of 30'):
+        METRICS.build(dict(type='KNNEvaluator')).compute_metrics(records)
+
+
+def test_maps_are_no_features():
+    records = feature_records([0] * 2 + [1], [0, 1, 2])
+    for record in records:
+        record['features']['backbone'] = record['features']['backbone'][:, None].expand(-1, 7)
+    with pytest.raises(ConfigError, match=r'has the shape \(4, 7\), expected one vector'):
+        METRICS.build(dict(type='KNNEvaluator')).compute_metrics(records)
+
+
+def test_a_bank_of_fewer_than_k_votes_as_a_whole_and_says_so(monkeypatch):
+    said = []
+    monkeypatch.setattr('mmactclr.evaluation.knn.print_log', lambda text, **_: said.append(text))
+    evaluator = METRICS.build(dict(type='KNNEvaluator', k=20))
+    evaluator.compute_metrics(feature_records([0] * 5 + [1], [0, 1, 2] * 2))
+    assert len(said) == 1 and 'has 5 sequences, of which all vote' in said[0]
+
+
+def test_rankings_without_a_class_in_common_have_no_precision():
+    evaluator = METRICS.build(dict(type='RetrievalEvaluator'))
+    assert evaluator.compute_metrics(feature_records([0, 0, 1], [0, 1, 2])) == {'backbone_r1': 0.}

@@ -400,6 +400,16 @@ def test_dropout_of_a_step_is_drawn_from_seed_stream_and_iteration(make, config)
 
 
 @pytest.mark.parametrize('config', [THREE, DISTILLED])
+def test_every_pass_of_a_step_draws_its_own_dropout(make, config):
+    model, states = make(config), []
+    for branch in model.branches().values():
+        for backbone in (branch.backbone, branch.backbone_k):
+            backbone.register_forward_pre_hook(lambda *_: states.append(torch.rand(()).item()))
+    dict(model.losses(model.training_views(make_batch())))
+    assert len(set(states)) == 6
+
+
+@pytest.mark.parametrize('config', [THREE, DISTILLED])
 def test_a_batch_with_nobody_and_empty_memories_have_finite_losses(make, config):
     model, batch = make(config, keys=0), make_batch()
     batch['inputs'], batch['mask'] = torch.zeros_like(batch['inputs']), torch.zeros_like(batch['mask'])

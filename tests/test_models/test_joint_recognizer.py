@@ -143,3 +143,10 @@ def test_a_checkpoint_of_one_stream_has_nothing_to_join(train, tmp_path):
     joint, plain = train(single, 'joint', **JOINT), train(single, 'plain')
     assert type(joint.model) is type(plain.model) and joint.model.stream == 'motion'
     assert curve(joint) == curve(plain)
+
+
+def test_a_diverged_training_is_said_once_and_of_all_streams(train, encoders, capfd):
+    train(encoders, 'diverged', **{**JOINT, 'optim_wrapper.optimizer.lr': 1e6})
+    said = ''.join(capfd.readouterr())
+    assert said.count('the classifiers of all streams together end with a training loss of') == 1
+    assert 'classifier of the' not in said

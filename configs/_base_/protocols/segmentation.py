@@ -14,5 +14,5 @@ param_scheduler = dict(type='CosineAnnealingLR', by_epoch=True, T_max=300, conve
 auto_scale_lr = dict(enable=False, base_batch_size=128)
 model = dict(type='Segmentor', frozen=True)
 custom_hooks = [dict(type='EncoderInitHook', init_from='', from_scratch=False), dict(type='FeatureCacheHook')]
-val_evaluator = [dict(type='SegmentationEvaluator')]
-test_evaluator = [dict(type='SegmentationEvaluator')]
+val_evaluator = [dict(type='SegmentationEvaluator', classes=None)]
+test_evaluator = [dict(type='SegmentationEvaluator', classes=None)]

@@ -37,7 +37,7 @@ def adopt_encoder(cfg: Config, card: ModelCard, source: str, explicit: Collectio
         cfg: Config, changed in place.
         card: Card of the checkpoint.
         source: Name of the checkpoint, for messages.
-        explicit: Top-level fields that the user has set and that stay as they are.
+        explicit: Fields by dotted key that the user has set and that stay as they are.
 
     Raises:
         ConfigError: If the model of the card cannot be built here, or has no encoder.
@@ -75,6 +75,8 @@ def _adopt_fields(cfg: Config, card: ModelCard, explicit: Collection[str]) -> No
         if name not in explicit:
             cfg[name] = deepcopy(getattr(card, name))
     for name in _LOADERS:
+        if any(field.startswith(f'{name}.') and 'preparation' in field.split('.') for field in explicit):
+            continue
         for dataset in _datasets(cfg.get(name)):
             dataset['preparation'] = deepcopy(card.preparation)
     share_fields(cfg)

@@ -1,6 +1,7 @@
 """Hooks that drive the state of a method and report on a run."""
 from .actionlet_overlap_hook import ActionletOverlapHook
 from .actionlet_stats_hook import ActionletStatsHook
+from .divergence_hook import DivergenceHook
 from .encoder_init_hook import EncoderInitHook
 from .feature_cache_hook import FeatureCacheHook
 from .label_subset_hook import LabelSubsetHook
@@ -15,7 +16,7 @@ from .static_anchor_hook import StaticAnchorHook
 from .training_progress_hook import TrainingProgressHook
 
 __all__ = [
-    'ActionletOverlapHook', 'ActionletStatsHook', 'EncoderInitHook', 'FeatureCacheHook', 'LabelSubsetHook',
-    'MemoryBankHook', 'MetricsFileHook', 'MomentumUpdateHook', 'PredictionsFileHook', 'ProgressHook',
+    'ActionletOverlapHook', 'ActionletStatsHook', 'DivergenceHook', 'EncoderInitHook', 'FeatureCacheHook',
+    'LabelSubsetHook', 'MemoryBankHook', 'MetricsFileHook', 'MomentumUpdateHook', 'PredictionsFileHook', 'ProgressHook',
     'ReportHook', 'SafeCheckpointHook', 'StaticAnchorHook', 'TrainingProgressHook',
 ]

@@ -45,6 +45,13 @@ class FeatureCacheHook(Hook):
         if method.data_preprocessor.augments(VIEW):
             runner.logger.info('views are augmented: features are computed anew in every epoch')
             return
+        if runner.epoch >= runner.max_epochs:
+            runner.logger.info(f'all {runner.max_epochs} epochs are done; for more set train_cfg.max_epochs')
+            return
+        if not hasattr(runner.train_dataloader.dataset, 'with_inputs'):
+            raise ConfigError('FeatureCacheHook: train_dataloader.dataset is '
+                              f'{type(runner.train_dataloader.dataset).__name__}, expected SkeletonDataset or '
+                              'SegmentationDataset itself; take the wrapper or the hook out')
         start = time.monotonic()
         count = self._fill(runner, method, branches)
         runner.train_dataloader.dataset.with_inputs = False
@@ -55,7 +62,8 @@ class FeatureCacheHook(Hook):
         """Forget the caches."""
         for branch in get_method(runner, 'FeatureCacheHook').branches().values():
             branch.cached = None
-        runner.train_dataloader.dataset.with_inputs = True
+        if hasattr(runner.train_dataloader.dataset, 'with_inputs'):
+            runner.train_dataloader.dataset.with_inputs = True
 
     @torch.no_grad()
     def _fill(self, runner: Runner, method: BaseAlgorithm, branches: dict[str, Recognizer]) -> int:
@@ -66,8 +74,10 @@ class FeatureCacheHook(Hook):
         for start in range(0, len(dataset), self.batch_size):
             positions = range(start, min(start + self.batch_size, len(dataset)))
             batch = method.data_preprocessor(dataset.__getitems__(positions))
-            for branch in branches.values():
-                pooled = branch.extract(batch['inputs'], batch['mask'])['backbone']
+            with runner.optim_wrapper.optim_context(method):
+                features = method(batch['inputs'], batch['mask'], mode='tensor')
+            for stream, branch in branches.items():
+                pooled = features[f'{stream}.backbone' if len(branches) > 1 else 'backbone']
                 if branch.cached is None:
                     branch.cached = pooled.new_full((size, *pooled.shape[1:]), float('nan'))
                 branch.cached[batch['index']] = pooled

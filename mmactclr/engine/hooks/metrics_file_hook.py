@@ -1,13 +1,14 @@
 """Writes evaluation results where a script finds them."""
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmactclr.datasets.archive_format import file_sha256
 from mmactclr.registry import HOOKS
 from mmactclr.utils import recipe_hash, write_json
 
@@ -17,14 +18,16 @@ class MetricsFileHook(Hook):
     """Writes ``metrics.json`` into the work dir after every validation and test.
 
     The file holds the newest numbers of each, the epoch they belong to, the seed, the data, the config and a hash of
-    what it computes, the checkpoint that the run started from, the protocol of every evaluator and, for every score,
-    accuracy by class and calibration error. A training run that starts anew removes that of an older run.
+    what it computes, the checkpoint that the run started from, the protocol of every evaluator, how a training was
+    done and, for every score, accuracy by class and calibration error. A training run that starts anew removes that of
+    an older run, one that goes on the test of an earlier epoch.
     """
 
     priority = 'VERY_LOW'
 
     def __init__(self) -> None:
         self._loaded_epoch: int | None = None
+        self._source: dict[str, Any] | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Remember the epoch that a tested checkpoint comes from."""
@@ -33,8 +36,21 @@ class MetricsFileHook(Hook):
     @master_only
     def before_train(self, runner: Runner) -> None:
         """Forget the numbers of an older run in the same folder, unless this one goes on from it."""
+        path = Path(runner.work_dir) / 'metrics.json'
         if runner.iter == 0:
-            (Path(runner.work_dir) / 'metrics.json').unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+        elif path.exists() and runner.epoch < runner.max_epochs:
+            # a test of an earlier epoch would stand beside newer validations
+            write_json(path, {mode: result for mode, result in json.loads(path.read_text()).items() if mode != 'test'})
+        self._remember(runner)
+
+    def before_test(self, runner: Runner) -> None:
+        """Look at the checkpoint while it is there."""
+        self._remember(runner)
+
+    def _remember(self, runner: Runner) -> None:
+        if self._source is None:
+            self._source = source_of(runner.cfg)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Write the newest validation."""
@@ -58,7 +74,8 @@ class MetricsFileHook(Hook):
             'data': {key: meta[key] for key in ('data_root', 'split', 'checksum') if key in meta},
             'config': {'name': Path(runner.cfg.filename).stem if runner.cfg.filename else None,
                        'hash': recipe_hash(runner.cfg)},
-            'checkpoint': _source(runner),
+            'checkpoint': self._source,
+            **({'training': training_of(runner)} if mode == 'val' else {}),
             'protocol': [metric.protocol for metric in loop.evaluator.metrics if hasattr(metric, 'protocol')],
             'outcomes': {f'{metric.prefix}/{name}': outcome.summary() for metric in loop.evaluator.metrics
                          for name, outcome in getattr(metric, 'outcomes', {}).items()},
@@ -66,18 +83,28 @@ class MetricsFileHook(Hook):
         write_json(path, content)
 
 
-def _source(runner: Runner) -> dict[str, Any] | None:
-    """Name and SHA-256 of the checkpoint that was tested, or that training started from."""
-    cfg = runner.cfg
-    source = cfg.get('load_from') or (None if cfg.get('from_scratch') else cfg.get('init_from'))
+def source_of(cfg: Config) -> dict[str, Any] | None:
+    """Name and SHA-256 of the checkpoint that is tested, or whose encoder training started from."""
+    given = None if cfg.get('from_scratch') else cfg.get('init_from')
+    # a run that goes on is still one of what it started from
+    source = given if cfg.get('resume') else cfg.get('load_from') or given
     if not source:
         return None
     # a file for each stream, or one for all
-    files = list(source.values()) if isinstance(source, dict) else [source]
-    return {'name': ' '.join(Path(file).name for file in files),
-            'sha256': ' '.join(_digest(Path(file)) for file in files if Path(file).is_file())}
+    files = [Path(file) for file in (source.values() if isinstance(source, dict) else [source])]
+    digests = [file_sha256(file) if file.is_file() else 'missing' for file in files]
+    return {'name': ' '.join(file.name for file in files), 'sha256': ' '.join(digests)}
 
 
-def _digest(file: Path) -> str:
-    with file.open('rb') as stream:
-        return hashlib.file_digest(stream, 'sha256').hexdigest()
+def training_of(runner: Runner) -> dict[str, Any]:
+    """What was trained, and how: recipe, frozen or not, number of sequences, which labels."""
+    cfg, dataset = runner.cfg, runner.train_dataloader.dataset
+    model = cfg.model.get('branch', cfg.model)
+    subset = getattr(dataset, 'metainfo', {}).get('label_subset')
+    return {
+        'model': cfg.model.type if model is cfg.model else f'{cfg.model.type} of {model.type}',
+        'frozen': bool(model.get('frozen', False)), 'from_scratch': bool(cfg.get('from_scratch', False)),
+        'fusion': dict(cfg.model.get('fusion') or {}), 'epochs': runner.max_epochs,
+        'batch_size': cfg.train_dataloader.get('batch_size'), 'sequences': len(dataset),
+        'label_subset': subset if isinstance(subset, (dict, type(None))) else {'file': Path(subset).name},
+        'optimizer': cfg.optim_wrapper.get('optimizer'), 'schedule': cfg.get('param_scheduler')}

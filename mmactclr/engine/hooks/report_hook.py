@@ -52,6 +52,10 @@ class ReportHook(Hook):
     @master_only
     def _write(self, runner: Runner, loop: Any) -> None:
         folder = Path(runner.work_dir) / REPORTS
+        # those of an earlier evaluation would pass for this one's
+        for old in [path for end in (CONFUSION, CLASSES, TIMELINE) for path in folder.glob(f'*{end}')]:
+            old.unlink()
+            old.with_suffix('.png').unlink(missing_ok=True)
         count = 0
         for metric in loop.evaluator.metrics:
             for name, outcome in getattr(metric, 'outcomes', {}).items():

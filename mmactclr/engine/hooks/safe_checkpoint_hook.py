@@ -2,10 +2,12 @@
 import logging
 from collections import OrderedDict
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.config import ConfigDict
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.model import is_model_wrapper
@@ -21,7 +23,7 @@ _UNTOUCHED = ('state_dict', 'optimizer')
 
 
 def to_plain(value: Any) -> Any:
-    """Turn log histories, numpy values and layouts into tensors and plain Python, recursively.
+    """Turn log histories, numpy values, parts of configs, paths and layouts into tensors and plain Python, recursively.
 
     Only exact ``dict`` and ``OrderedDict`` are rebuilt: a rebuilt ``Counter`` (the milestones of a
     schedule) would lose its type and with it the decay.
@@ -36,6 +38,10 @@ def to_plain(value: Any) -> Any:
         return torch.from_numpy(value.copy()) if value.dtype.kind in 'biuf' else value.tolist()
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, ConfigDict):
+        return {key: to_plain(item) for key, item in value.to_dict().items()}
     if type(value) in (dict, OrderedDict):
         return type(value)((key, to_plain(item)) for key, item in value.items())
     if type(value) in (list, tuple):

@@ -7,7 +7,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from mmactclr.models.data_preprocessor import Mix
-from mmactclr.models.persons import PersonRows, fold_persons
+from mmactclr.models.persons import PersonRows, distinct_rows, fold_persons
 from mmactclr.registry import MODELS
 from mmactclr.structures import SkeletonDataSample
 from mmactclr.utils import derive_seed, seeded_rng
@@ -93,10 +93,13 @@ class BaseAlgorithm(BaseModel):
     def encode(self, backbone: nn.Module, x: Tensor, mask: Tensor) -> tuple[Tensor, PersonRows]:
         """Feature map (P, C, T', V) in fp32 of (N, M, T, V, C), and the rows it belongs to."""
         inputs, rows = fold_persons(x, mask, self.skip_absent)
+        # in eval mode a row's features are its own alone, and those who are absent all have the same
+        distinct = None if backbone.training else distinct_rows(rows)
         with torch.autocast(x.device.type, dtype=self.autocast_dtype,
                             enabled=self.autocast_dtype is not None):
-            feature_map = backbone(inputs)
-        return feature_map.float(), rows
+            feature_map = backbone(inputs if distinct is None else inputs[distinct.first])
+        feature_map = feature_map.float()
+        return (feature_map if distinct is None else feature_map[distinct.where]), rows
 
     # progress
 

@@ -11,17 +11,22 @@ from mmactclr.errors import ConfigError
 from mmactclr.registry import MODELS
 from mmactclr.structures import Layout, get_layout
 
+from .dropout import Dropout
 from .graph import build_adjacency
 
 PAPER_CHANNELS = (16, 16, 16, 32, 32, 32, 64, 64, 256)
 PAPER_STRIDED_UNITS = (4, 7)
 
 
+# channels up to which joints and channels are mixed in one matrix product: more multiplications, but no numbers moved
+_FEW_CHANNELS = 16
+
+
 class GraphConvolution(nn.Module):
     """Spatial graph convolution over K joint subsets: ``sum_k W_k x A_k`` with a bias per subset.
 
-    Works on channels-last maps as matrix products and aggregates over the graph before or after the
-    channel mixing, whichever moves fewer numbers; both orders give the same result.
+    Works on channels-last maps as matrix products: few channels mix with the joints at once, more of them are
+    gathered over the graph first. Both give the same result.
 
     Args:
         in_channels: Channels of the incoming map.
@@ -42,22 +47,31 @@ class GraphConvolution(nn.Module):
         bound = self.in_channels ** -0.5
         nn.init.uniform_(self.bias, -bound, bound)
 
-    def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
-        """Convolve ``x`` (N, T, V, C_in) with ``adjacency`` (K, V, V); returns (N, T, V, C_out)."""
+    def forward(self, x: Tensor, adjacency: Tensor, norm: nn.BatchNorm2d | None = None) -> Tensor:
+        """Convolve.
+
+        Args:
+            x: (N, T, V, C_in).
+            adjacency: (K, V, V).
+            norm: Batch norm in eval mode that follows, made part of the weights.
+
+        Returns:
+            (N, T, V, C_out).
+        """
         n, t, v, c = x.shape
         k, out = self.num_subsets, self.out_channels
-        if x.dtype != adjacency.dtype:
-            adjacency = adjacency.to(x.dtype)
-        bias = torch.einsum('ko,kvw->wo', self.bias.view(k, out).to(adjacency.dtype), adjacency)
-        if c <= out:
-            graph = adjacency.permute(2, 0, 1).reshape(v * k, v)
-            gathered = torch.matmul(graph, x.reshape(n * t, v, c)).view(n, t, v, k * c)
-            weight = self.weight.view(k, out, c).permute(1, 0, 2).reshape(out, k * c)
-            return F.linear(gathered, weight) + bias
-        weight = self.weight.view(k * out, c)
-        mixed = F.linear(x, weight).view(n * t, v * k, out)
-        graph = adjacency.permute(2, 1, 0).reshape(v, v * k)
-        return torch.matmul(graph, mixed).view(n, t, v, out) + bias
+        weight = self.weight.view(k, out, c)
+        bias = torch.einsum('ko,kvw->wo', self.bias.view(k, out), adjacency)
+        if norm is not None:
+            scale, shift = affine_of(norm)
+            weight, bias = weight * scale[:, None], bias * scale + shift
+        if max(c, out) <= _FEW_CHANNELS:
+            both = torch.einsum('kvw,koc->vcwo', adjacency, weight).reshape(v * c, v * out)
+            return F.linear(x.reshape(n * t, v * c), both.t(), bias.reshape(-1)).view(n, t, v, out)
+        graph = adjacency.permute(2, 0, 1).reshape(1, v * k, v).expand(n * t, -1, -1)
+        gathered = torch.bmm(graph.to(x.dtype), x.reshape(n * t, v, c)).view(n, t, v, k * c)
+        mixed = F.linear(gathered, weight.permute(1, 0, 2).reshape(out, k * c))
+        return mixed.add_(bias.to(mixed.dtype))
 
 
 class STGCNUnit(nn.Module):
@@ -81,7 +95,7 @@ class STGCNUnit(nn.Module):
             nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True),
             nn.Conv2d(out_channels, out_channels, (temporal_kernel, 1), (stride, 1),
                       (temporal_kernel // 2, 0)),
-            nn.BatchNorm2d(out_channels), nn.Dropout(dropout))
+            nn.BatchNorm2d(out_channels), Dropout(dropout))
         self.residual: nn.Module | None
         if not residual:
             self.residual = None
@@ -93,11 +107,37 @@ class STGCNUnit(nn.Module):
 
     def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
         """Map (N, C_in, T, V), channels last in memory, to (N, C_out, ceil(T / stride), V)."""
+        if not self.training:
+            return self._forward_folded(x, adjacency)
         out = self.gcn(x.permute(0, 2, 3, 1), adjacency).permute(0, 3, 1, 2)
         out = self.tcn(out)
         if self.residual is not None:
-            out = out + self.residual(x)
-        return F.relu(out)
+            out = out.add_(self.residual(x))
+        return F.relu(out, inplace=True)
+
+    def _forward_folded(self, x: Tensor, adjacency: Tensor) -> Tensor:
+        """The same in eval mode, where batch norms are fixed and become part of the weights before them."""
+        norm, _, convolution, last, _ = self.tcn
+        out = self.gcn(x.permute(0, 2, 3, 1), adjacency, norm).permute(0, 3, 1, 2)
+        out = folded(convolution, last, F.relu(out, inplace=True))
+        if isinstance(self.residual, nn.Sequential):
+            out = out.add_(folded(*self.residual, x))
+        elif self.residual is not None:
+            out = out.add_(x)
+        return F.relu(out, inplace=True)
+
+
+def affine_of(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Factor and summand (C,) of each channel that a batch norm in eval mode comes to."""
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return scale, norm.bias - norm.running_mean * scale
+
+
+def folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """``norm(convolution(x))`` in eval mode, as one convolution."""
+    scale, shift = affine_of(norm)
+    return F.conv2d(x, convolution.weight * scale[:, None, None, None], convolution.bias * scale + shift,
+                    convolution.stride, convolution.padding)
 
 
 @MODELS.register_module()
