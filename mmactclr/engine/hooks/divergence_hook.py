@@ -36,9 +36,10 @@ class DivergenceHook(Hook):
             together = name in joint and len(branches) > 1
             # not >=, which is false for what is no number
             if not loss < guessing:
-                who = 'classifiers of all streams together end' if together else f'classifier of the {stream} stream ends'
-                print_log(f'the {who} with a training loss of {loss:.2f}, guessing has {guessing:.2f}: its learning rate '
-                          'is too high for these features, or it was trained too little; try a tenth of '
+                who = 'classifiers of all streams together end' if together else (
+                    f'classifier of the {stream} stream ends')
+                print_log(f'the {who} with a training loss of {loss:.2f}, guessing has {guessing:.2f}: the learning '
+                          'rate is too high for these features, or it was trained too little; try a tenth of '
                           'optim_wrapper.optimizer.lr', logger='current', level=logging.WARNING)
             if together:
                 break
