@@ -101,7 +101,7 @@ def tiny_options() -> Callable[..., dict[str, Any]]:
     """Overrides that shrink one of the ntu60 configs to two epochs (one each stage) of a tiny archive."""
 
     def options(data_root: Path, config: str = 'actclr_joint_ntu60_xsub', **more: Any) -> dict[str, Any]:
-        branch = 'model.branch' if '_3s_' in config else 'model'
+        branch = 'model.branch' if '_3s_' in config or '_2s_' in config else 'model'
         small = {
             'data_root': str(data_root), 'layout': TINY_LAYOUT, 'num_frames': 16, 'train_dataloader.batch_size': 6,
             f'{branch}.backbone.channels': [4, 4, 8], f'{branch}.backbone.strided_units': [2],

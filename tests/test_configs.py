@@ -40,7 +40,14 @@ EVALUATORS = {
 SUPERVISED = [leaf for leaf in BENCHMARKS if leaf.split('/')[1] in ('linear', 'finetune', 'semi', 'segmentation')]
 # they evaluate and have no model of their own
 EVALUATING = [leaf for leaf in BENCHMARKS if leaf not in SUPERVISED]
-METHODS = {'actclr': 'ActCLR', 'actclr_release': 'ActCLR', 'moco': 'MoCo'}
+METHODS = {'actclr': 'ActCLR', 'actclr_release': 'ActCLR', 'cmd': 'MoCo', 'cmd_views': 'MoCo', 'crosclr': 'MoCo',
+           'moco': 'MoCo', 'skeletonclr': 'MoCo'}
+# those of several streams with terms between them
+BETWEEN = {'cmd': 'CMD', 'cmd_views': 'CMD', 'crosclr': 'CrosSCLR'}
+STREAMS = {'2s': ['joint', 'motion'], '3s': ['joint', 'motion', 'bone']}
+# losses of methods that have the same ones in every epoch, or at the start and at the end
+LOSSES = {'moco': [{'loss_nce'}] * 2, 'skeletonclr': [{'loss_nce'}] * 2, 'cmd': [{'loss_cmd'}] * 2,
+          'cmd_views': [{'loss_cmd'}] * 2, 'crosclr': [{'loss_nce'}, {'loss_cross'}]}
 NAMED = [leaf for leaf in LEAVES if leaf.split('/')[0] in METHODS]
 CARD = 'actclr/actclr_3s_ntu60_xsub.py'
 ANY_ARCHIVE = 'actclr/actclr_joint_custom.py'
@@ -107,16 +114,18 @@ def test_leaf_is_short(leaf):
 @pytest.mark.parametrize('leaf', NAMED)
 def test_name_says_what_is_in_it(leaf):
     name = re.fullmatch(
-        r'(\w+)/(?P<method>[a-z-]+)_(?P<stream>joint|motion|bone|3s)_'
+        r'(\w+)/(?P<method>[a-z-]+)_(?P<stream>joint|motion|bone|2s|3s)_'
         r'(?P<data>[a-z0-9]+)_(?P<split>[a-z]+)\.py',
         # the one config whose data and split are the user's
         'actclr/actclr_joint_mine_xsub.py' if leaf == ANY_ARCHIVE else leaf,
     )
     assert name and name[1] == name['method'].replace('-', '_')
     cfg = load_config(CONFIGS / leaf)
-    single = cfg.model.branch if name['stream'] == '3s' else cfg.model
+    single = cfg.model.branch if name['stream'] in STREAMS else cfg.model
     assert single.type == METHODS[name[1]]
-    streams = ['joint', 'motion', 'bone'] if name['stream'] == '3s' else [name['stream']]
+    if name['stream'] in STREAMS:
+        assert cfg.model.type == BETWEEN.get(name[1], 'MultiStream')
+    streams = STREAMS.get(name['stream'], [name['stream']])
     assert list(cfg.model.data_preprocessor.streams) == streams
     assert cfg.model.get('streams', [cfg.model.get('stream')]) == streams
     assert cfg.split == name['split']
@@ -214,7 +223,7 @@ def test_both_stages_take_a_step(leaf):
 
     first = next(iter(branches.values()))
     if not hasattr(first, 'mining_loss'):
-        stages = [{'loss_nce'}, {'loss_nce'}]
+        stages = LOSSES[leaf.split('/')[0]]
     elif len(first.terms) == 1:
         stages = [{'loss_nce'}, {'loss_mining'}]
     else:

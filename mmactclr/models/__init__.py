@@ -1,8 +1,12 @@
 """Encoders, projectors, heads, losses and the methods built from them."""
 from .algorithms import (
+    CMD,
     ActCLR,
+    AlignedStreams,
     BaseAlgorithm,
+    CrosSCLR,
     FeatureBaseline,
+    JointRecognizer,
     MoCo,
     MultiStream,
     Recognizer,
@@ -12,10 +16,11 @@ from .algorithms import (
 from .backbones import STGCN, MeanVelocity, RawCoordinates
 from .data_preprocessor import ContrastivePreprocessor
 from .heads import ActionletHead, ClassificationHead
-from .losses import InfoNCELoss, SimilarityMiningLoss
+from .losses import InfoNCELoss, NeighbourDistillationLoss, SimilarityMiningLoss
 from .memory_bank import MemoryBank
 from .necks import ProjectionMLP
 
-__all__ = ['ActCLR', 'ActionletHead', 'BaseAlgorithm', 'ClassificationHead', 'ContrastivePreprocessor',
-           'FeatureBaseline', 'InfoNCELoss', 'MeanVelocity', 'MemoryBank', 'MoCo', 'MultiStream', 'ProjectionMLP',
-           'RawCoordinates', 'Recognizer', 'STGCN', 'Segmentor', 'SimilarityMiningLoss', 'SingleStream']
+__all__ = ['ActCLR', 'ActionletHead', 'AlignedStreams', 'BaseAlgorithm', 'CMD', 'ClassificationHead',
+           'ContrastivePreprocessor', 'CrosSCLR', 'FeatureBaseline', 'InfoNCELoss', 'JointRecognizer', 'MeanVelocity',
+           'MemoryBank', 'MoCo', 'MultiStream', 'NeighbourDistillationLoss', 'ProjectionMLP', 'RawCoordinates',
+           'Recognizer', 'STGCN', 'Segmentor', 'SimilarityMiningLoss', 'SingleStream']

@@ -1,6 +1,7 @@
 """Transforms of batched skeleton motion: layout-driven, random per sample, on any device."""
 from .adaptation import SkeletonAdapter, fit_adapter
 from .base import SkeletonTransform, build_transforms, run_transforms
+from .choice import OneOf
 from .curriculum import Curriculum
 from .mixing import SkeletonAdaIN, SkeletonMix
 from .preparation import AlignShoulders, Centre, ResizeFrames, default_preparation, prepare
@@ -10,6 +11,7 @@ from .spatial import (
     BoneJitter,
     BoneRescale,
     GaussianNoise,
+    JointCorruption,
     PostureJitter,
     RandomFlip,
     RandomRotation,
@@ -20,7 +22,7 @@ from .temporal import GaussianBlur, RandomTemporalCrop, RandomWindow, TemporalFl
 
 __all__ = [
     'STREAMS', 'AlignShoulders', 'AxisMask', 'BoneJitter', 'BoneRescale', 'Centre', 'Curriculum', 'GaussianBlur',
-    'GaussianNoise', 'PostureJitter', 'RandomFlip', 'RandomRotation', 'RandomShear',
+    'GaussianNoise', 'JointCorruption', 'OneOf', 'PostureJitter', 'RandomFlip', 'RandomRotation', 'RandomShear',
     'RandomTemporalCrop', 'RandomWindow', 'ResizeFrames', 'SampleRandom',
     'SkeletonAdaIN', 'SkeletonAdapter', 'SkeletonMix', 'SkeletonTransform', 'TemporalFlip', 'TimeInterpolate',
     'ToStream', 'build_transforms', 'default_preparation', 'fit_adapter', 'from_bone', 'prepare', 'random_partner',

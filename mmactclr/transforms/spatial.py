@@ -163,6 +163,38 @@ class AxisMask(SkeletonTransform):
         return keypoint * per_sample(keep.float(), keypoint)[:, None, None, None]
 
 
+@TRANSFORMS.register_module()
+class JointCorruption(SkeletonTransform):
+    """Spoil some joints of a sequence in all of its frames: put them at the origin, or warp them.
+
+    Joint corruption of Thoker et al., ACM MM 2021, as CMD (Mao et al., ECCV 2022) uses it: the chosen joints are zeroed
+    or, all alike, multiplied by a matrix with entries U(-1, 1). Prepared coordinates have their origin in the
+    body, at the centre joint unless the layout says otherwise.
+
+    Args:
+        share: Joints that are spoiled, in units of V: 15 of the 25 of NTU RGB+D.
+        zeroed: Probability that the joints are zeroed, for each sample; else they are warped.
+
+    Raises:
+        ConfigError: If one of them lies outside [0, 1].
+    """
+
+    def __init__(self, share: float = 0.6, zeroed: float = 0.5) -> None:
+        for name, value in dict(share=share, zeroed=zeroed).items():
+            if not 0 <= value <= 1:
+                raise ConfigError(f'JointCorruption: {name} is {value}, expected a number from 0 to 1')
+        self.share, self.zeroed = share, zeroed
+
+    def apply(self, keypoint: Tensor, results: dict[str, Any]) -> Tensor:
+        """Spoil as many joints of every sample."""
+        random = self.random(results)
+        num_joints, c = keypoint.shape[3:]
+        matrix = random.uniform(c, c, low=-1., high=1.) * ~random.chance(self.zeroed)[:, None, None]
+        chosen = random.permutation(num_joints) < round(self.share * num_joints)
+        spoiled = torch.bmm(keypoint.flatten(1, 3), per_sample(matrix, keypoint)).view_as(keypoint)
+        return torch.where(per_sample(chosen, keypoint)[:, None, None, :, None], spoiled, keypoint)
+
+
 class _ScaleBones(SkeletonTransform):
     """Multiply the bones of each sample by constant random factors; the centre joint stays."""
 

@@ -25,7 +25,8 @@ every_transform = pytest.mark.parametrize('name', NAMES)
 
 
 # what a transform without defaults needs
-ARGUMENTS = {'Curriculum': dict(phases=[dict(start=0, transforms=[dict(type='RandomShear')])])}
+ARGUMENTS = {'Curriculum': dict(phases=[dict(start=0, transforms=[dict(type='RandomShear')])]),
+             'OneOf': dict(transforms=[dict(type='RandomShear'), dict(type='RandomRotation')])}
 
 
 def build(name):

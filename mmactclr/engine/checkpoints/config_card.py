@@ -30,7 +30,8 @@ def adopt_encoder(cfg: Config, card: ModelCard, source: str, explicit: Collectio
     """Fill a config whose encoder is that of a checkpoint, with the joints, frames and preparation that it needs.
 
     The model of the config is one for a single stream; a checkpoint of several makes it a
-    :class:`~mmactclr.models.MultiStream` of as many. What ``backbone`` says besides its type goes over the card.
+    :class:`~mmactclr.models.MultiStream` of as many, or what ``multi_stream`` of the model says, such as
+    ``dict(type='JointRecognizer')``. What ``backbone`` says besides its type goes over the card.
 
     Args:
         cfg: Config, changed in place.
@@ -48,6 +49,7 @@ def adopt_encoder(cfg: Config, card: ModelCard, source: str, explicit: Collectio
     if not branches or not isinstance(branch.get('backbone'), Mapping):
         raise ConfigError(f'checkpoint {source!r}: the model of its card has no encoder (backbone) to take over')
     template = deepcopy(cfg.model.to_dict())
+    several = template.pop('multi_stream', None)
     changes = {key: value for key, value in template['backbone'].items() if key != 'type'}
     widths = {stream: part.backbone.out_channels for stream, part in branches.items()}
     streams = list(widths)
@@ -56,10 +58,15 @@ def adopt_encoder(cfg: Config, card: ModelCard, source: str, explicit: Collectio
     single['head'] = dict(template['head'], in_channels=widths[streams[0]])
     single['data_preprocessor'] = dict(template['data_preprocessor'], layout=deepcopy(card.layout), streams=streams)
     if len(streams) > 1:
-        single = dict(type='MultiStream', streams=streams, data_preprocessor=single.pop('data_preprocessor'),
-                      branch=single, **({'fusion': found['fusion']} if 'fusion' in found else {}))
+        single = dict(several or _fused(found), streams=streams, data_preprocessor=single.pop('data_preprocessor'),
+                      branch=single)
     cfg.model = single
     _adopt_fields(cfg, card, explicit)
+
+
+def _fused(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Config of several streams that are trained apart and fused as the model of a checkpoint fuses them."""
+    return {'type': 'MultiStream', **({'fusion': found['fusion']} if 'fusion' in found else {})}
 
 
 def _adopt_fields(cfg: Config, card: ModelCard, explicit: Collection[str]) -> None:

@@ -1,7 +1,11 @@
 """Pretraining methods and what is made of them, one file each."""
 from .actclr import ActCLR
+from .aligned_streams import AlignedStreams
 from .base import BaseAlgorithm
+from .cmd import CMD
+from .crosclr import CrosSCLR
 from .feature_baseline import FeatureBaseline
+from .joint_recognizer import JointRecognizer
 from .moco import MoCo
 from .multi_stream import MultiStream
 from .recognizer import Recognizer
@@ -9,5 +13,6 @@ from .segmentor import Segmentor
 from .single_stream import SingleStream
 
 __all__ = [
-    'ActCLR', 'BaseAlgorithm', 'FeatureBaseline', 'MoCo', 'MultiStream', 'Recognizer', 'Segmentor', 'SingleStream',
+    'CMD', 'ActCLR', 'AlignedStreams', 'BaseAlgorithm', 'CrosSCLR', 'FeatureBaseline', 'JointRecognizer', 'MoCo',
+    'MultiStream', 'Recognizer', 'Segmentor', 'SingleStream',
 ]

@@ -189,5 +189,5 @@ class BaseAlgorithm(BaseModel):
         branches = self.branches()
         if len(branches) == 1:
             return next(iter(branches.values())).log_scalars
-        return {f'{stream}.{name}': value for stream, branch in branches.items()
-                for name, value in branch.log_scalars.items()}
+        return {**self.log_scalars, **{f'{stream}.{name}': value for stream, branch in branches.items()
+                                       for name, value in branch.log_scalars.items()}}

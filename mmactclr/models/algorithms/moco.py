@@ -92,14 +92,21 @@ class MoCo(SingleStream):
 
     def contrast(self, views: Views, masks: Views) -> Tensor:
         """Stage one: InfoNCE between two weak views."""
-        z_q = self.projector(self.pool(self.backbone, views['query'], masks['query']))
-        with torch.no_grad():
-            z_k = self.projector_k(self.pool(self.backbone_k, views['key'], masks['key']))
+        z_q, z_k = self.project_query(views, masks), self.project_key(views, masks)
         memory = self.memory.valid()
         loss = self.contrastive_loss(z_q, z_k, memory)
         self.log_scalars = {'mi_bound': log_size(memory) - loss.detach()}
         self.hold(z_k)
         return loss
+
+    def project_query(self, views: Views, masks: Views) -> Tensor:
+        """Projection (N, D) of ``query`` (N, M, T, V, C) by the online encoder, of any length."""
+        return self.projector(self.pool(self.backbone, views['query'], masks['query']))
+
+    @torch.no_grad()
+    def project_key(self, views: Views, masks: Views) -> Tensor:
+        """Projection (N, D) of ``key`` (N, M, T, V, C) by the key encoder, of any length."""
+        return self.projector_k(self.pool(self.backbone_k, views['key'], masks['key']))
 
     def hold(self, z_k: Tensor) -> None:
         """Keep the keys of this step until the hooks have stored them and moved the key encoder."""

@@ -74,6 +74,17 @@ class Recognizer(SingleStream):
             ConfigError: If there is no head to train.
             DataError: If a sequence has no label, or one that the head does not know.
         """
+        scores, label = self.training_scores(batch), batch['label']
+        self.log_scalars = {'train_top1': 100 * (scores.detach().argmax(1) == label).float().mean()}
+        yield 'loss_cls', F.cross_entropy(scores, label)
+
+    def training_scores(self, batch: Mapping[str, Any]) -> Tensor:
+        """Raw class scores (N, num_classes) of a training batch, from cached features where there are any.
+
+        Raises:
+            ConfigError: If there is no head to train.
+            DataError: If a sequence has no label, or one that the head does not know.
+        """
         if self.head is None:
             raise ConfigError('Recognizer: head is None, there is nothing to train; give it a ClassificationHead')
         label = batch['label']
@@ -86,10 +97,7 @@ class Recognizer(SingleStream):
             else:
                 with torch.set_grad_enabled(not self.frozen):
                     pooled = self.pool(self.backbone, batch['inputs'][self.stream][VIEW], batch['masks'][VIEW])
-            scores = self.head(pooled)
-            loss = F.cross_entropy(scores, label)
-        self.log_scalars = {'train_top1': 100 * (scores.detach().argmax(1) == label).float().mean()}
-        yield 'loss_cls', loss
+            return self.head(pooled)
 
     @torch.no_grad()
     def extract(self, keypoint: Tensor, mask: Tensor) -> dict[str, Tensor]:

@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/datasets/pkummd1_xview.py',
+    '../_base_/models/cmd_views_3s_paper.py',
+    '../_base_/schedules/cmd_450e.py',
+    '../_base_/default_runtime.py']
+train_dataloader = dict(batch_size=64)

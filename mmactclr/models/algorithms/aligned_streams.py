@@ -1,0 +1,54 @@
+"""Streams that learn from each other, by memories whose columns are the same sequences."""
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from mmactclr.errors import ConfigError
+
+from .moco import MoCo
+from .multi_stream import MultiStream
+
+
+class AlignedStreams(MultiStream):
+    """Base of methods with terms between streams: column j of every memory is a key of the same sequence.
+
+    All streams come from the same augmented pair, every step gives each of them a key a sequence, and
+    ``MemoryBankHook`` stores them in the same order, so the memories advance in step from the first key on. What one
+    stream finds in its memory can then be read in that of another by its column.
+
+    Args:
+        branch: Config of the single-stream method, :class:`MoCo`.
+        streams: Streams to train, at least two.
+        kwargs: Arguments of :class:`MultiStream`.
+
+    Raises:
+        ConfigError: If there is one stream alone, or the branches have no memory.
+    """
+
+    def __init__(self, branch: Mapping[str, Any], streams: Sequence[str] = ('joint', 'motion', 'bone'),
+                 **kwargs: Any) -> None:
+        super().__init__(branch, streams, **kwargs)
+        who = type(self).__name__
+        if len(streams) < 2:
+            raise ConfigError(f'{who}: streams are {list(streams)}, expected two or three that learn from each other')
+        strange = [type(one).__name__ for one in self.stream_branches.values() if not isinstance(one, MoCo)]
+        if strange:
+            raise ConfigError(f'{who}: branch is of type {strange[0]}, expected MoCo, which has a memory and a key '
+                              'encoder')
+
+    def memories(self) -> dict[str, Tensor]:
+        """What each memory holds, (K', D) unit-length keys by stream, with the same K' in all of them.
+
+        Raises:
+            ConfigError: If the memories were not filled in step.
+        """
+        banks = {stream: branch.memory for stream, branch in self.stream_branches.items()}
+        states = {stream: (int(bank.filled), int(bank.pointer), bank.size) for stream, bank in banks.items()}
+        if len(set(states.values())) > 1:
+            found = ', '.join(f'{stream} {filled} of {size} keys, next slot {pointer}'
+                              for stream, (filled, pointer, size) in states.items())
+            raise ConfigError(f'{type(self).__name__}: the memories of the streams are out of step ({found}), so their '
+                              'columns are different sequences; start from the encoders alone: init_from=CKPT in '
+                              'place of load_from=CKPT')
+        return {stream: bank.valid() for stream, bank in banks.items()}
