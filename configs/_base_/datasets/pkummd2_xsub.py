@@ -1,0 +1,3 @@
+_base_ = './skeleton.py'
+data_root = 'data/pkummd2'
+split = 'xsub'
