@@ -40,7 +40,11 @@ EVALUATORS = {
 SUPERVISED = [leaf for leaf in BENCHMARKS if leaf.split('/')[1] in ('linear', 'finetune', 'semi', 'segmentation')]
 # they evaluate and have no model of their own
 EVALUATING = [leaf for leaf in BENCHMARKS if leaf not in SUPERVISED]
-METHODS = {'actclr': 'ActCLR', 'actclr_release': 'ActCLR', 'moco': 'MoCo'}
+METHODS = {'actclr': 'ActCLR', 'actclr_release': 'ActCLR', 'aimclr': 'AimCLR', 'moco': 'MoCo',
+           'skelemixclr': 'SkeleMixCLR', 'skelemixclr_plus': 'SkeleMixCLR'}
+# losses of methods that have the same ones in every epoch
+LOSSES = {'moco': {'loss_nce'}, 'aimclr': {'loss_nce', 'loss_d3m'}, 'skelemixclr': {'loss_nce', 'loss_mix'},
+          'skelemixclr_plus': {'loss_nce', 'loss_mix_1', 'loss_mix_2', 'loss_mix_3'}}
 NAMED = [leaf for leaf in LEAVES if leaf.split('/')[0] in METHODS]
 CARD = 'actclr/actclr_3s_ntu60_xsub.py'
 ANY_ARCHIVE = 'actclr/actclr_joint_custom.py'
@@ -214,7 +218,7 @@ def test_both_stages_take_a_step(leaf):
 
     first = next(iter(branches.values()))
     if not hasattr(first, 'mining_loss'):
-        stages = [{'loss_nce'}, {'loss_nce'}]
+        stages = [LOSSES[leaf.split('/')[0]]] * 2
     elif len(first.terms) == 1:
         stages = [{'loss_nce'}, {'loss_mining'}]
     else:

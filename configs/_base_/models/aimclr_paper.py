@@ -1,4 +1,4 @@
-# AimCLR with the constants of its authors' code: 10 units at a quarter of the width, 32768 keys, mining from epoch 151 on
+# AimCLR with the constants of its authors' code: 10 units at a quarter of the width, 32768 keys, mining from epoch 151
 init_from = {}
 weak = [dict(type='RandomTemporalCrop'), dict(type='RandomShear')]
 extreme = [

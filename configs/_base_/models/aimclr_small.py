@@ -1,5 +1,5 @@
-# AimCLR with the recipe for small sets (see moco_small.py): its encoder, memory, temperature and weak views. The extreme
-# view adds the method's transformations to them, and mining starts half-way as in the paper.
+# AimCLR with the recipe for small sets (see moco_small.py): its encoder, memory, temperature and weak views. The
+# extreme view adds the method's transformations to them, and mining starts half-way as in the paper.
 _base_ = './moco_small.py'
 extreme = [
     # the weak views of moco_small.py

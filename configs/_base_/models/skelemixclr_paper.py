@@ -1,5 +1,5 @@
-# SkeleMixCLR with the constants of its authors' code, for 50 frames: a block of 6 to 9 of 13 cells is the share of their
-# 7 to 11 of 16. The graph has parent-to-child and child-to-parent links in subsets of their own.
+# SkeleMixCLR with the constants of its authors' code, for 50 frames: a block of 6 to 9 of 13 cells is the share of
+# their 7 to 11 of 16. The graph has parent-to-child and child-to-parent links in subsets of their own.
 init_from = {}
 weak = [dict(type='RandomTemporalCrop'), dict(type='RandomShear')]
 model = dict(
