@@ -40,14 +40,17 @@ EVALUATORS = {
 SUPERVISED = [leaf for leaf in BENCHMARKS if leaf.split('/')[1] in ('linear', 'finetune', 'semi', 'segmentation')]
 # they evaluate and have no model of their own
 EVALUATING = [leaf for leaf in BENCHMARKS if leaf not in SUPERVISED]
-METHODS = {'actclr': 'ActCLR', 'actclr_release': 'ActCLR', 'cmd': 'MoCo', 'cmd_views': 'MoCo', 'crosclr': 'MoCo',
-           'moco': 'MoCo', 'skeletonclr': 'MoCo'}
+METHODS = {'actclr': 'ActCLR', 'actclr_release': 'ActCLR', 'aimclr': 'AimCLR', 'cmd': 'MoCo', 'cmd_views': 'MoCo',
+           'crosclr': 'MoCo', 'moco': 'MoCo', 'skelemixclr': 'SkeleMixCLR', 'skelemixclr_plus': 'SkeleMixCLR',
+           'skeletonclr': 'MoCo'}
 # those of several streams with terms between them
 BETWEEN = {'cmd': 'CMD', 'cmd_views': 'CMD', 'crosclr': 'CrosSCLR'}
 STREAMS = {'2s': ['joint', 'motion'], '3s': ['joint', 'motion', 'bone']}
 # losses of methods that have the same ones in every epoch, or at the start and at the end
 LOSSES = {'moco': [{'loss_nce'}] * 2, 'skeletonclr': [{'loss_nce'}] * 2, 'cmd': [{'loss_cmd'}] * 2,
-          'cmd_views': [{'loss_cmd'}] * 2, 'crosclr': [{'loss_nce'}, {'loss_cross'}]}
+          'cmd_views': [{'loss_cmd'}] * 2, 'crosclr': [{'loss_nce'}, {'loss_cross'}],
+          'aimclr': [{'loss_nce', 'loss_d3m'}] * 2, 'skelemixclr': [{'loss_nce', 'loss_mix'}] * 2,
+          'skelemixclr_plus': [{'loss_nce', 'loss_mix_1', 'loss_mix_2', 'loss_mix_3'}] * 2}
 NAMED = [leaf for leaf in LEAVES if leaf.split('/')[0] in METHODS]
 CARD = 'actclr/actclr_3s_ntu60_xsub.py'
 ANY_ARCHIVE = 'actclr/actclr_joint_custom.py'

@@ -2,6 +2,7 @@
 from .algorithms import (
     CMD,
     ActCLR,
+    AimCLR,
     AlignedStreams,
     BaseAlgorithm,
     CrosSCLR,
@@ -12,15 +13,16 @@ from .algorithms import (
     Recognizer,
     Segmentor,
     SingleStream,
+    SkeleMixCLR,
 )
 from .backbones import STGCN, MeanVelocity, RawCoordinates
 from .data_preprocessor import ContrastivePreprocessor
 from .heads import ActionletHead, ClassificationHead
 from .losses import InfoNCELoss, NeighbourDistillationLoss, SimilarityMiningLoss
 from .memory_bank import MemoryBank
-from .necks import ProjectionMLP
+from .necks import EnergyDrop, ProjectionMLP
 
-__all__ = ['ActCLR', 'ActionletHead', 'AlignedStreams', 'BaseAlgorithm', 'CMD', 'ClassificationHead',
-           'ContrastivePreprocessor', 'CrosSCLR', 'FeatureBaseline', 'InfoNCELoss', 'JointRecognizer', 'MeanVelocity',
-           'MemoryBank', 'MoCo', 'MultiStream', 'NeighbourDistillationLoss', 'ProjectionMLP', 'RawCoordinates',
-           'Recognizer', 'STGCN', 'Segmentor', 'SimilarityMiningLoss', 'SingleStream']
+__all__ = ['ActCLR', 'ActionletHead', 'AimCLR', 'AlignedStreams', 'BaseAlgorithm', 'CMD', 'ClassificationHead',
+           'ContrastivePreprocessor', 'CrosSCLR', 'EnergyDrop', 'FeatureBaseline', 'InfoNCELoss', 'JointRecognizer',
+           'MeanVelocity', 'MemoryBank', 'MoCo', 'MultiStream', 'NeighbourDistillationLoss', 'ProjectionMLP',
+           'RawCoordinates', 'Recognizer', 'STGCN', 'Segmentor', 'SimilarityMiningLoss', 'SingleStream', 'SkeleMixCLR']

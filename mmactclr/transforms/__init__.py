@@ -3,7 +3,7 @@ from .adaptation import SkeletonAdapter, fit_adapter
 from .base import SkeletonTransform, build_transforms, run_transforms
 from .choice import OneOf
 from .curriculum import Curriculum
-from .mixing import SkeletonAdaIN, SkeletonMix
+from .mixing import SkeletonAdaIN, SkeletonMix, cyclic_partner, draw_block, paste_block
 from .preparation import AlignShoulders, Centre, ResizeFrames, default_preparation, prepare
 from .random import SampleRandom, random_partner
 from .spatial import (
@@ -25,6 +25,6 @@ __all__ = [
     'GaussianNoise', 'JointCorruption', 'OneOf', 'PostureJitter', 'RandomFlip', 'RandomRotation', 'RandomShear',
     'RandomTemporalCrop', 'RandomWindow', 'ResizeFrames', 'SampleRandom',
     'SkeletonAdaIN', 'SkeletonAdapter', 'SkeletonMix', 'SkeletonTransform', 'TemporalFlip', 'TimeInterpolate',
-    'ToStream', 'build_transforms', 'default_preparation', 'fit_adapter', 'from_bone', 'prepare', 'random_partner',
-    'run_transforms', 'to_bone', 'to_motion', 'to_stream',
+    'ToStream', 'build_transforms', 'cyclic_partner', 'default_preparation', 'draw_block', 'fit_adapter', 'from_bone',
+    'paste_block', 'prepare', 'random_partner', 'run_transforms', 'to_bone', 'to_motion', 'to_stream',
 ]

@@ -89,6 +89,63 @@ class SkeletonAdaIN(SkeletonTransform):
         return torch.where(there[:, :, None, None, None], changed, keypoint)
 
 
+def cyclic_partner(n: int, generator: torch.Generator | None = None) -> Tensor:
+    """Partner of every sequence of a batch by one cyclic roll, by 1 to n - 2 places (SkeleMixCLR).
+
+    Args:
+        n: Sequences in the batch.
+        generator: torch generator on the CPU; the global one if None.
+
+    Returns:
+        Position of each partner, (n,) int64; of two sequences the other one, of one itself.
+    """
+    places = torch.randint(1, max(2, n - 1), (), generator=generator)
+    return (torch.arange(n) + places) % n
+
+
+def draw_block(layout: Layout, num_cells: int, parts: tuple[int, int], cells: tuple[int, int],
+               generator: torch.Generator | None = None) -> Tensor:
+    """Draw some body parts over a run of cells, one block for a whole batch (SkeleMixCLR).
+
+    Args:
+        layout: Layout of V joints, which tells the body parts; parts without joints are never drawn.
+        num_cells: Cells T' of the feature map.
+        parts: Least and most body parts; one part that has joints always remains where there are two.
+        cells: Least and most cells of the run; at most all.
+        generator: torch generator on the CPU; the global one if None.
+
+    Returns:
+        (T', V) bool, true inside the block.
+    """
+    def between(low: int, high: int) -> int:
+        return int(torch.randint(low, high + 1, (), generator=generator))
+
+    members = [joints for joints in layout.parts.values() if joints]
+    count = min(between(*parts), max(1, len(members) - 1))
+    chosen = torch.randperm(len(members), generator=generator)[:count].tolist()
+    length = min(between(*cells), num_cells)
+    first = between(0, num_cells - length)
+    block = torch.zeros(num_cells, layout.num_joints, dtype=torch.bool)
+    block[first:first + length, [joint for part in chosen for joint in members[part]]] = True
+    return block
+
+
+def paste_block(x: Tensor, other: Tensor, block: Tensor, cell_frames: int) -> Tensor:
+    """``other`` inside a block, ``x`` outside; a person whom the other one lacks is empty inside.
+
+    Args:
+        x: (N, M, T, V, C).
+        other: (N, M, T, V, C) what is pasted, frame for frame.
+        block: (T', V) bool, T' cells that cover the T frames.
+        cell_frames: Frames of a cell; the last one may have fewer.
+
+    Returns:
+        (N, M, T, V, C).
+    """
+    inside = block.repeat_interleave(cell_frames, 0)[:x.shape[2], :, None]
+    return torch.where(inside, other, x)
+
+
 @TRANSFORMS.register_module()
 class SkeletonMix(SkeletonTransform):
     """Put something of the partner into the sequence, in one of three ways drawn per sample.

@@ -5,7 +5,8 @@ import torch
 
 from mmactclr.errors import ConfigError
 from mmactclr.models.backbones.graph import STRATEGIES, build_adjacency, normalised_neighbourhood
-from mmactclr.structures import get_layout, list_layouts
+from mmactclr.registry import MODELS
+from mmactclr.structures import Layout, get_layout, list_layouts
 
 # those that split one normalised neighbourhood; the other normalises every subset by itself
 SPLITTING = [strategy for strategy in STRATEGIES if strategy != 'inward_outward']
@@ -79,6 +80,36 @@ def test_inward_and_outward_are_normalised_by_themselves(name):
         expected[0, parent, child] = 1
         expected[1, child, parent] = 1 / sum(up == parent for _, up in layout.bones)
     np.testing.assert_allclose([inward, outward], expected, atol=1e-6)
+
+
+def test_inward_and_outward_of_a_small_tree():
+    """Written down by hand: neck 0 with shoulders 1 and 2, hips 3 below 1 and 4 below 2, and a hand 5 below 1."""
+    layout = Layout.from_edges(
+        'small tree', ['neck', 'left_shoulder', 'right_shoulder', 'left_hip', 'right_hip', 'left_hand'],
+        [(0, 1), (0, 2), (1, 3), (2, 4), (1, 5)])
+    inward = torch.tensor([[0, 1, 1, 0, 0, 0],
+                           [0, 0, 0, 1, 0, 1],
+                           [0, 0, 0, 0, 1, 0],
+                           [0, 0, 0, 0, 0, 0],
+                           [0, 0, 0, 0, 0, 0],
+                           [0, 0, 0, 0, 0, 0]], dtype=torch.float32)
+    outward = torch.tensor([[0, 0, 0, 0, 0, 0],
+                            [1 / 2, 0, 0, 0, 0, 0],
+                            [1 / 2, 0, 0, 0, 0, 0],
+                            [0, 1 / 2, 0, 0, 0, 0],
+                            [0, 0, 1, 0, 0, 0],
+                            [0, 1 / 2, 0, 0, 0, 0]], dtype=torch.float32)
+    found = build_adjacency(layout, 'inward_outward')
+    torch.testing.assert_close(found, torch.stack([torch.eye(6), inward, outward]))
+    # neither of the conventions that split one neighbourhood
+    for hops in ('one', 'full'):
+        assert not torch.allclose(found, build_adjacency(layout, 'spatial', hops))
+
+
+def test_the_convention_is_chosen_in_the_backbone_config():
+    backbone = MODELS.build(dict(type='STGCN', layout='ntu25', graph=dict(strategy='inward_outward')))
+    torch.testing.assert_close(backbone.adjacency, build_adjacency('ntu25', 'inward_outward'))
+    assert backbone(torch.randn(1, 3, 12, 25)).shape == (1, 256, 3, 25)
 
 
 @pytest.mark.parametrize('options', [dict(strategy='special'), dict(hops='two')])

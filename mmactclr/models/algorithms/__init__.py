@@ -1,5 +1,6 @@
 """Pretraining methods and what is made of them, one file each."""
 from .actclr import ActCLR
+from .aimclr import AimCLR
 from .aligned_streams import AlignedStreams
 from .base import BaseAlgorithm
 from .cmd import CMD
@@ -11,8 +12,9 @@ from .multi_stream import MultiStream
 from .recognizer import Recognizer
 from .segmentor import Segmentor
 from .single_stream import SingleStream
+from .skelemixclr import SkeleMixCLR
 
 __all__ = [
-    'CMD', 'ActCLR', 'AlignedStreams', 'BaseAlgorithm', 'CrosSCLR', 'FeatureBaseline', 'JointRecognizer', 'MoCo',
-    'MultiStream', 'Recognizer', 'Segmentor', 'SingleStream',
+    'CMD', 'ActCLR', 'AimCLR', 'AlignedStreams', 'BaseAlgorithm', 'CrosSCLR', 'FeatureBaseline', 'JointRecognizer',
+    'MoCo', 'MultiStream', 'Recognizer', 'Segmentor', 'SingleStream', 'SkeleMixCLR',
 ]

@@ -6,7 +6,28 @@ from torch import Tensor, nn
 from mmactclr.registry import MODELS
 
 
-def info_nce(z_q: Tensor, z_k: Tensor, memory: Tensor, temperature: float) -> Tensor:
+def contrast_logits(z_q: Tensor, z_k: Tensor, memory: Tensor, temperature: float,
+                    negative: Tensor | None = None) -> Tensor:
+    """Similarities of a query to its key and to everything that is not, over the temperature.
+
+    Args:
+        z_q: (N, D) query projections, of any length.
+        z_k: (N, D) key projections; no gradient flows into them.
+        memory: (K, D) unit-length keys of earlier steps; K may be zero.
+        temperature: tau.
+        negative: (N, D) one more negative for each query; no gradient flows into it.
+
+    Returns:
+        (N, 1 + K) logits, or (N, 2 + K) with ``negative``: the key in column 0, then the memory, then ``negative``.
+    """
+    z_q, z_k = F.normalize(z_q, dim=1), F.normalize(z_k.detach(), dim=1)
+    columns = [(z_q * z_k).sum(1, keepdim=True), z_q @ memory.t()]
+    if negative is not None:
+        columns.append((z_q * F.normalize(negative.detach(), dim=1)).sum(1, keepdim=True))
+    return torch.cat(columns, dim=1) / temperature
+
+
+def info_nce(z_q: Tensor, z_k: Tensor, memory: Tensor, temperature: float, negative: Tensor | None = None) -> Tensor:
     """Eq. 10, supplement of Lin et al., CVPR 2023: the key of the same sequence against all of the memory.
 
     Args:
@@ -14,13 +35,12 @@ def info_nce(z_q: Tensor, z_k: Tensor, memory: Tensor, temperature: float) -> Te
         z_k: (N, D) key projections; no gradient flows into them.
         memory: (K, D) unit-length keys of earlier steps; K may be zero.
         temperature: tau.
+        negative: (N, D) one more negative for each query, beside the memory; no gradient flows into it.
 
     Returns:
         Mean loss over the batch, a scalar.
     """
-    z_q, z_k = F.normalize(z_q, dim=1), F.normalize(z_k.detach(), dim=1)
-    positive = (z_q * z_k).sum(1, keepdim=True)
-    logits = torch.cat([positive, z_q @ memory.t()], dim=1) / temperature
+    logits = contrast_logits(z_q, z_k, memory, temperature, negative)
     return (logits.logsumexp(1) - logits[:, 0]).mean()
 
 
@@ -36,6 +56,10 @@ class InfoNCELoss(nn.Module):
         super().__init__()
         self.temperature = temperature
 
-    def forward(self, z_q: Tensor, z_k: Tensor, memory: Tensor) -> Tensor:
-        """Loss of (N, D) queries against their keys and a (K, D) memory; a scalar."""
-        return info_nce(z_q, z_k, memory, self.temperature)
+    def logits(self, z_q: Tensor, z_k: Tensor, memory: Tensor) -> Tensor:
+        """:func:`contrast_logits` at this temperature, (N, 1 + K)."""
+        return contrast_logits(z_q, z_k, memory, self.temperature)
+
+    def forward(self, z_q: Tensor, z_k: Tensor, memory: Tensor, negative: Tensor | None = None) -> Tensor:
+        """Loss of (N, D) queries against their keys, a (K, D) memory and (N, D) further negatives; a scalar."""
+        return info_nce(z_q, z_k, memory, self.temperature, negative)

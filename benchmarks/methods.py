@@ -1,0 +1,150 @@
+"""Pretrain every method on UTD-MHAD for the same number of steps and write one table.
+
+All have the short recipe: encoder, memory, batch and weak views are the same; temperature, projector and number of
+views are those of the method. A method that is done is not run again, and none is started after the time is up: give
+the same command again to go on.
+
+Example:
+    python benchmarks/methods.py --epochs 40
+"""
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+RESULTS = 'result.json'
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the table.
+
+    Attributes:
+        config: Config that is trained.
+        passes: Sequences encoded for each sequence of a step: with gradient + without.
+        stages: Options for a number of epochs, as functions of it.
+    """
+
+    config: str
+    passes: str
+    stages: tuple[str, ...] = ()
+
+
+# a half or two thirds of the epochs come before the second stage, as the papers have it
+METHODS = {
+    'SkeletonCLR': Method('skeletonclr/skeletonclr_joint', '1 + 1'),
+    'ActCLR': Method('actclr/actclr_joint', '1 + 2 (mask, key)', ('model.stage_epochs=[{two_thirds},{third}]',)),
+    'AimCLR': Method('aimclr/aimclr_joint', '2 + 1', ('model.mining_epoch={half}',)),
+    'SkeleMixCLR': Method('skelemixclr/skelemixclr_joint', '2 + 1'),
+    'SkeleMixCLR+': Method('skelemixclr_plus/skelemixclr-plus_joint', '4 + 1'),
+    '3s-SkeletonCLR': Method('skeletonclr/skeletonclr_3s', '3 + 3'),
+    '3s-CrosSCLR': Method('crosclr/crosclr_3s', '3 + 3', ('model.cross_epoch={half}',)),
+    '3s-CMD loss': Method('cmd/cmd_3s', '3 + 3'),
+}
+NUMBERS = {'knn/backbone_k1': '1-NN', 'knn/backbone_k20': 'kNN (k 20)', 'linear/backbone_top1': 'linear'}
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--methods', nargs='+', choices=METHODS, default=list(METHODS), metavar='NAME',
+                        help=f'of {", ".join(METHODS)} (default: all)')
+    parser.add_argument('--epochs', type=int, default=40, help='epochs of every method (default: %(default)s)')
+    parser.add_argument('--data', default='utdmhad_xsub', help='ending of the configs (default: %(default)s)')
+    parser.add_argument('--hours', type=float, default=2., help='start nothing after so long (default: %(default)s)')
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/methods'),
+                        help='folder for runs and table.md (default: %(default)s)')
+    return parser.parse_args()
+
+
+def run(name: str, epochs: int, data: str, folder: Path) -> bool:
+    """Train and test one method; its numbers are in ``folder`` afterwards."""
+    method = METHODS[name]
+    folder.mkdir(parents=True, exist_ok=True)
+    config = f'configs/{method.config}_{data}.py'
+    third = epochs // 3
+    stages = [option.format(half=epochs // 2, third=third, two_thirds=epochs - third) for option in method.stages]
+    options = [f'train_cfg.max_epochs={epochs}', f'train_cfg.val_interval={epochs}', f'param_scheduler.T_max={epochs}',
+               *stages]
+    start = time.monotonic()
+    seconds = call(['tools/train.py', config, '--work-dir', str(folder), '--cfg-options', *options],
+                   folder / 'train.log')
+    checkpoint = folder / f'epoch_{epochs}.pth'
+    if seconds is None or call(['tools/test.py', config, str(checkpoint), '--work-dir', str(folder)],
+                               folder / 'test.log') is None:
+        print(f'{name}: failed, see {folder}', flush=True)
+        return False
+    metrics = json.loads((folder / 'metrics.json').read_text())['test']['metrics']
+    steps = [json.loads(line) for file in folder.glob('*/vis_data/scalars.json')
+             for line in file.read_text().splitlines() if '"time"' in line and '"loss"' in line]
+    result = dict(metrics=metrics, seconds=seconds[0], memory=seconds[1],
+                  step=sum(entry['time'] for entry in steps) / len(steps))
+    (folder / RESULTS).write_text(json.dumps(result))
+    print(f'{name}: {time.monotonic() - start:.0f} s', flush=True)
+    return True
+
+
+def call(command: list[str], log: Path) -> tuple[float, float] | None:
+    """Seconds and peak memory in MiB of a process of its own, None if it failed."""
+    # batches this small gain nothing from a second thread
+    env = {'OMP_NUM_THREADS': '1', **os.environ}
+    measured = [sys.executable, '-c', 'import resource, subprocess, sys, time; start = time.monotonic(); '
+                'code = subprocess.run([sys.executable, *sys.argv[1:]]).returncode; '
+                'print("measured", time.monotonic() - start, '
+                'resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024, flush=True); sys.exit(code)', *command]
+    with log.open('w') as file:
+        if subprocess.run(measured, cwd=ROOT, env=env, stdout=file, stderr=file).returncode:
+            return None
+    found = re.search(r'measured (\S+) (\S+)', log.read_text())
+    return float(found[1]), float(found[2])
+
+
+def table(folder: Path) -> str:
+    """The rows of all methods that are done, and of what they have to beat."""
+    found = {name: json.loads((folder / name / RESULTS).read_text()) for name in METHODS
+             if (folder / name / RESULTS).is_file()}
+    lines = [f'| | {" | ".join(NUMBERS.values())} | passes of a step | s a step | s in all | MiB |',
+             '|---|' + '---|' * (len(NUMBERS) + 4)]
+    for name, result in found.items():
+        cells = [f'{result["metrics"][metric]:.1f}' for metric in NUMBERS]
+        lines.append(f'| {name} | {" | ".join(cells)} | {METHODS[name].passes} | {result["step"]:.2f} | '
+                     f'{result["seconds"]:.0f} | {result["memory"]:.0f} |')
+        # the encoder of this run before it was trained
+        cells = [f'{result["metrics"][f"untrained_encoder/{metric}"]:.1f}' for metric in NUMBERS]
+        lines.append(f'| its untrained encoder | {" | ".join(cells)} | | | | |')
+    if found:
+        metrics = next(iter(found.values()))['metrics']
+        cells = [f'{metrics[f"prepared_coordinates/{metric}"]:.1f}' for metric in NUMBERS]
+        lines.append(f'| raw coordinates, prepared | {" | ".join(cells)} | | | | |')
+    return '\n'.join(lines)
+
+
+def main() -> None:
+    """Run what is missing, then write the table."""
+    args = parse_args()
+    start = time.monotonic()
+    for name in args.methods:
+        folder = (args.out / name).resolve()
+        if (folder / RESULTS).is_file():
+            continue
+        if time.monotonic() - start > 3600 * args.hours:
+            print('time is up; the same command goes on from here', flush=True)
+            break
+        run(name, args.epochs, args.data, folder)
+    args.out.mkdir(parents=True, exist_ok=True)
+    text = table(args.out)
+    (args.out / 'table.md').write_text(text + '\n')
+    print('\n' + text)
+
+
+if __name__ == '__main__':
+    from mmactclr.utils.cli import report_errors
+    with report_errors():
+        main()

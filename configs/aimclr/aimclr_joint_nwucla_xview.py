@@ -1,0 +1,5 @@
+_base_ = [
+    '../_base_/datasets/nwucla_xview.py',
+    '../_base_/models/aimclr_small.py',
+    '../_base_/schedules/small_300e.py',
+    '../_base_/default_runtime.py']

@@ -1,0 +1,5 @@
+_base_ = [
+    '../_base_/datasets/pkummd1_xsub.py',
+    '../_base_/models/aimclr_paper.py',
+    '../_base_/schedules/paper_300e.py',
+    '../_base_/default_runtime.py']

@@ -1,0 +1,5 @@
+_base_ = [
+    '../_base_/datasets/pkummd2_xsub.py',
+    '../_base_/models/skelemixclr_paper.py',
+    '../_base_/schedules/constant_300e.py',
+    '../_base_/default_runtime.py']

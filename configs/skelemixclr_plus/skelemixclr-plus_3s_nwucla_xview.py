@@ -1,0 +1,3 @@
+# three mixed queries a step
+_base_ = '../skelemixclr/skelemixclr_3s_nwucla_xview.py'
+model = dict(branch=dict(repeat=3))
