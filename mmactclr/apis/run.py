@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
+from mmengine.logging import MMLogger
 from mmengine.model import BaseDataPreprocessor, is_model_wrapper
 from mmengine.runner import Runner, find_latest_checkpoint
 
@@ -104,7 +105,7 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
     try:
         runner = build_runner(cfg, work_dir, launcher=launcher)
         _check_trainable(runner)
-        _check_schedule(runner)
+        _check_schedule(cfg, runner.logger)
         with explain_build_errors(cfg.filename):
             _check_batches(runner)
             runner.train()
@@ -252,17 +253,16 @@ def _check_epochs(cfg: Config) -> None:
         raise ConfigError(f'train_cfg.max_epochs is {epochs!r}, expected 1 or more')
 
 
-def _check_schedule(runner: Runner) -> None:
+def _check_schedule(cfg: Config, logger: MMLogger) -> None:
     """Say so where a learning rate that was meant to fall does not, as the run was made shorter."""
-    epochs = runner.max_epochs
-    schedulers = runner.cfg.get('param_scheduler') or []
+    epochs = (cfg.get('train_cfg') or {}).get('max_epochs', 0)
+    schedulers = cfg.get('param_scheduler') or []
     for scheduler in schedulers if isinstance(schedulers, (list, tuple)) else [schedulers]:
         end = max(scheduler.get('milestones') or [scheduler.get('T_max') or 0])
         if scheduler.get('by_epoch', True) and end > epochs:
             field = 'milestones' if 'milestones' in scheduler else 'T_max'
-            runner.logger.warning(f'param_scheduler.{field} goes to epoch {end}, the run ends after {epochs}: its '
-                                  'learning rate does not fall as meant; set --cfg-options '
-                                  f'param_scheduler.{field}=... as well')
+            logger.warning(f'param_scheduler.{field} goes to epoch {end}, the run ends after {epochs}: its learning '
+                           f'rate does not fall as meant; set --cfg-options param_scheduler.{field}=... as well')
 
 
 def _work_dir(cfg: Config, work_dir: str | Path | None) -> str:
