@@ -1,11 +1,12 @@
-"""Pretrain every method on UTD-MHAD for the same number of steps and write one table.
+"""Pretrain every method on UTD-MHAD for the same number of steps, or the same time, and write one table.
 
 All have the short recipe: encoder, memory, batch and weak views are the same; temperature, projector and number of
 views are those of the method. A method that is done is not run again, and none is started after the time is up: give
 the same command again to go on.
 
 Example:
-    python benchmarks/methods.py --epochs 40
+    python benchmarks/methods.py --epochs 75
+    python benchmarks/methods.py --seconds 165 --out work_dirs/methods_seconds
 """
 import argparse
 import json
@@ -20,6 +21,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 RESULTS = 'result.json'
+# epochs of the short run that tells what an epoch costs: every stage of a method has at least one
+PROBE = 3
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--methods', nargs='+', choices=METHODS, default=list(METHODS), metavar='NAME',
                         help=f'of {", ".join(METHODS)} (default: all)')
-    parser.add_argument('--epochs', type=int, default=40, help='epochs of every method (default: %(default)s)')
+    parser.add_argument('--epochs', type=int, default=75, help='epochs of every method (default: %(default)s)')
+    parser.add_argument('--seconds', type=float,
+                        help='instead of --epochs: as many as a method ends in so long, its tests included')
     parser.add_argument('--data', default='utdmhad_xsub', help='ending of the configs (default: %(default)s)')
     parser.add_argument('--hours', type=float, default=2., help='start nothing after so long (default: %(default)s)')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/methods'),
@@ -64,31 +69,52 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(name: str, epochs: int, data: str, folder: Path) -> bool:
-    """Train and test one method; its numbers are in ``folder`` afterwards."""
-    method = METHODS[name]
-    folder.mkdir(parents=True, exist_ok=True)
-    config = f'configs/{method.config}_{data}.py'
-    third = epochs // 3
-    stages = [option.format(half=epochs // 2, third=third, two_thirds=epochs - third) for option in method.stages]
-    options = [f'train_cfg.max_epochs={epochs}', f'train_cfg.val_interval={epochs}', f'param_scheduler.T_max={epochs}',
-               *stages]
+def run(name: str, args: argparse.Namespace) -> bool:
+    """Train and test one method; its numbers are in its folder afterwards."""
+    folder = (args.out / name).resolve()
+    epochs = args.epochs if args.seconds is None else affordable(name, args.seconds, args.data, folder / 'probe')
+    print(f'{name}: {epochs} epochs', flush=True)
     start = time.monotonic()
-    seconds = call(['tools/train.py', config, '--work-dir', str(folder), '--cfg-options', *options],
-                   folder / 'train.log')
-    checkpoint = folder / f'epoch_{epochs}.pth'
-    if seconds is None or call(['tools/test.py', config, str(checkpoint), '--work-dir', str(folder)],
-                               folder / 'test.log') is None:
+    measured = epochs and train(name, epochs, args.data, folder)
+    if not measured or call(['tools/test.py', config_of(name, args.data), str(folder / f'epoch_{epochs}.pth'),
+                             '--work-dir', str(folder)], folder / 'test.log') is None:
         print(f'{name}: failed, see {folder}', flush=True)
         return False
     metrics = json.loads((folder / 'metrics.json').read_text())['test']['metrics']
-    steps = [json.loads(line) for file in folder.glob('*/vis_data/scalars.json')
-             for line in file.read_text().splitlines() if '"time"' in line and '"loss"' in line]
-    result = dict(metrics=metrics, seconds=seconds[0], memory=seconds[1],
-                  step=sum(entry['time'] for entry in steps) / len(steps))
-    (folder / RESULTS).write_text(json.dumps(result))
+    (folder / RESULTS).write_text(json.dumps(dict(metrics=metrics, epochs=epochs, **measured)))
     print(f'{name}: {time.monotonic() - start:.0f} s', flush=True)
     return True
+
+
+def config_of(name: str, data: str) -> str:
+    """Config of a method for a data set."""
+    return f'configs/{METHODS[name].config}_{data}.py'
+
+
+def train(name: str, epochs: int, data: str, folder: Path) -> dict[str, float] | None:
+    """Seconds in all and of a step, steps, and peak memory in MiB of a run; None if it failed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    third = epochs // 3
+    stages = [option.format(half=epochs // 2, third=third, two_thirds=epochs - third)
+              for option in METHODS[name].stages]
+    used = call(['tools/train.py', config_of(name, data), '--work-dir', str(folder), '--cfg-options',
+                 f'train_cfg.max_epochs={epochs}', f'train_cfg.val_interval={epochs}',
+                 f'param_scheduler.T_max={epochs}', *stages], folder / 'train.log')
+    if used is None:
+        return None
+    steps = [json.loads(line) for file in folder.glob('*/vis_data/scalars.json')
+             for line in file.read_text().splitlines() if '"time"' in line and '"loss"' in line]
+    return dict(seconds=used[0], memory=used[1], step=sum(entry['time'] for entry in steps) / len(steps),
+                steps=max(entry['step'] for entry in steps))
+
+
+def affordable(name: str, seconds: float, data: str, folder: Path) -> int:
+    """Epochs that end within a time, from what a few of them cost; 0 if those failed."""
+    probe = train(name, PROBE, data, folder)
+    if probe is None:
+        return 0
+    training = probe['step'] * probe['steps']
+    return max(PROBE, int((seconds - (probe['seconds'] - training)) * PROBE / training))
 
 
 def call(command: list[str], log: Path) -> tuple[float, float] | None:
@@ -110,19 +136,19 @@ def table(folder: Path) -> str:
     """The rows of all methods that are done, and of what they have to beat."""
     found = {name: json.loads((folder / name / RESULTS).read_text()) for name in METHODS
              if (folder / name / RESULTS).is_file()}
-    lines = [f'| | {" | ".join(NUMBERS.values())} | passes of a step | s a step | s in all | MiB |',
-             '|---|' + '---|' * (len(NUMBERS) + 4)]
+    lines = [f'| | {" | ".join(NUMBERS.values())} | epochs | passes of a step | s a step | s in all | MiB |',
+             '|---|' + '---|' * (len(NUMBERS) + 5)]
     for name, result in found.items():
         cells = [f'{result["metrics"][metric]:.1f}' for metric in NUMBERS]
-        lines.append(f'| {name} | {" | ".join(cells)} | {METHODS[name].passes} | {result["step"]:.2f} | '
+        lines.append(f'| {name} | {" | ".join(cells)} | {result["epochs"]} | {METHODS[name].passes} | {result["step"]:.2f} | '
                      f'{result["seconds"]:.0f} | {result["memory"]:.0f} |')
         # the encoder of this run before it was trained
         cells = [f'{result["metrics"][f"untrained_encoder/{metric}"]:.1f}' for metric in NUMBERS]
-        lines.append(f'| its untrained encoder | {" | ".join(cells)} | | | | |')
+        lines.append(f'| its untrained encoder | {" | ".join(cells)} | | | | | |')
     if found:
         metrics = next(iter(found.values()))['metrics']
         cells = [f'{metrics[f"prepared_coordinates/{metric}"]:.1f}' for metric in NUMBERS]
-        lines.append(f'| raw coordinates, prepared | {" | ".join(cells)} | | | | |')
+        lines.append(f'| raw coordinates, prepared | {" | ".join(cells)} | | | | | |')
     return '\n'.join(lines)
 
 
@@ -137,7 +163,7 @@ def main() -> None:
         if time.monotonic() - start > 3600 * args.hours:
             print('time is up; the same command goes on from here', flush=True)
             break
-        run(name, args.epochs, args.data, folder)
+        run(name, args)
     args.out.mkdir(parents=True, exist_ok=True)
     text = table(args.out)
     (args.out / 'table.md').write_text(text + '\n')
