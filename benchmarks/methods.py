@@ -140,8 +140,8 @@ def table(folder: Path) -> str:
              '|---|' + '---|' * (len(NUMBERS) + 5)]
     for name, result in found.items():
         cells = [f'{result["metrics"][metric]:.1f}' for metric in NUMBERS]
-        lines.append(f'| {name} | {" | ".join(cells)} | {result["epochs"]} | {METHODS[name].passes} | {result["step"]:.2f} | '
-                     f'{result["seconds"]:.0f} | {result["memory"]:.0f} |')
+        lines.append(f'| {name} | {" | ".join(cells)} | {result["epochs"]} | {METHODS[name].passes} | '
+                     f'{result["step"]:.2f} | {result["seconds"]:.0f} | {result["memory"]:.0f} |')
         # the encoder of this run before it was trained
         cells = [f'{result["metrics"][f"untrained_encoder/{metric}"]:.1f}' for metric in NUMBERS]
         lines.append(f'| its untrained encoder | {" | ".join(cells)} | | | | | |')

@@ -75,17 +75,20 @@ class DistinctRows:
     Attributes:
         first: (D,) rows to compute.
         where: (P,) which of them each row equals.
+        copies: How many rows the last one stands for.
     """
 
     first: Tensor
     where: Tensor
+    copies: int
 
 
 def distinct_rows(rows: PersonRows) -> DistinctRows | None:
     """All persons who are present and one of the absent, who are all zero; None where that saves nothing."""
     absent = ~rows.present
-    if int(absent.sum()) < 2:
+    copies = int(absent.sum())
+    if copies < 2:
         return None
     first = torch.cat([rows.present.nonzero().squeeze(1), absent.nonzero()[0]])
     where = torch.where(absent, len(first) - 1, rows.present.cumsum(0) - 1)
-    return DistinctRows(first, where)
+    return DistinctRows(first, where, copies)

@@ -1,5 +1,9 @@
 """The encoder's shortcuts against a plain implementation of the same layers."""
+import copy
 import itertools
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +12,7 @@ from torch import nn
 
 from mmactclr.models import Recognizer
 from mmactclr.models.backbones import STGCN
+from mmactclr.models.backbones.counted_norm import counted_batch_norm
 from mmactclr.models.backbones.dropout import Dropout
 from mmactclr.models.persons import distinct_rows, fold_persons
 
@@ -140,11 +145,73 @@ def test_absent_persons_are_encoded_once_and_count_as_before(mask):
     assert (distinct is None) == (absent < 2)
 
 
-def test_absent_persons_are_all_encoded_in_training():
+@pytest.mark.parametrize('mask', [[[1, 0], [1, 0], [1, 1], [1, 0]], [[0, 0], [0, 0], [0, 0], [0, 0]],
+                                  [[1, 1], [1, 1], [1, 1], [1, 1]], [[1, 1], [1, 1], [1, 1], [1, 0]]])
+def test_absent_persons_are_encoded_once_in_training_and_count_as_often_as_there_are(mask):
+    mask = torch.tensor(mask, dtype=torch.bool)
+    x = (torch.randn(4, 2, 14, 25, 3) * mask[:, :, None, None, None]).double()
     model = Recognizer('ntu25', backbone=dict(
-        type='STGCN', layout='ntu25', channels=CHANNELS, strided_units=STRIDED), head=None).train()
+        type='STGCN', layout='ntu25', channels=CHANNELS, strided_units=STRIDED, dropout=0.), head=None)
+    model, other = model.double().train(), copy.deepcopy(model).double().train()
     computed = []
     model.backbone.register_forward_pre_hook(lambda module, args: computed.append(len(args[0])))
-    mask = torch.tensor([[True, False]] * 4)
-    model.encode(model.backbone, torch.zeros(4, 2, 14, 25, 3), mask)
-    assert computed == [8]
+    weight = torch.randn(4, 12, dtype=torch.float64)
+
+    class Float64(type(model.backbone)):
+        """An encoder that does not know of copies gets all rows, and stays as precise as its input."""
+
+        def forward(self, x):
+            return super().forward(x)
+
+    other.backbone.__class__ = Float64
+    results = []
+    for each in (model, other):
+        feature_map, rows = each.encode(each.backbone, x, mask)
+        (rows.mean(feature_map.double().mean((2, 3))) * weight).sum().backward()
+        results.append((feature_map, *(p.grad for p in each.parameters() if p.grad is not None), *each.buffers()))
+    for ours, theirs in zip(*results, strict=True):
+        # encode gives the map in single precision, whose rounding goes back through the gradients
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    absent = int((~mask).sum())
+    assert computed == [int(mask.sum()) + 1 if absent > 1 else 8]
+
+
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize('copies', [1, 2, 9])
+def test_a_counted_batch_norm_is_that_of_all_rows(layout, copies):
+    torch.manual_seed(0)
+    rows = torch.randn(4, 6, 5, 3, dtype=torch.float64).contiguous(memory_format=layout)
+    where = torch.tensor([0, 1, 2] + [3] * copies)
+    norms = [nn.BatchNorm2d(6).double(), nn.BatchNorm2d(6).double()]
+    weight = torch.randn(len(where), 6, 5, 3, dtype=torch.float64)
+    results = []
+    for norm, few in zip(norms, (True, False), strict=True):
+        with torch.no_grad():
+            norm.weight.copy_(torch.linspace(.5, 2, 6))
+            norm.bias.copy_(torch.linspace(-1, 1, 6))
+        x = rows.clone().requires_grad_()
+        for _ in range(2):
+            out = counted_batch_norm(norm, x, copies)[where] if few else norm(x[where])
+        (out.sin() * weight).sum().backward()
+        results.append((out, x.grad, norm.weight.grad, norm.bias.grad, *norm.buffers()))
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-10, rtol=1e-10)
+
+
+def test_a_counted_batch_norm_in_bf16_keeps_statistics_in_full_precision():
+    torch.manual_seed(0)
+    x, norm = torch.randn(9, 6, 5, 3) + 3, nn.BatchNorm2d(6)
+    out = counted_batch_norm(norm, x.bfloat16(), 4)
+    whole = x.bfloat16().float()[[*range(9), 8, 8, 8]]
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(norm.running_mean, .1 * whole.mean((0, 2, 3)), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(out.float(), nn.BatchNorm2d(6)(whole)[:9], atol=.03, rtol=.03)
+
+
+def test_few_channels_and_a_stride_do_not_break_memory():
+    # oneDNN's backward pass of a strided 1x1 convolution ends the process here, sooner or later
+    code = ('import torch; from mmactclr.models.backbones import STGCN; torch.manual_seed(0)\n'
+            'for _ in range(10):\n'
+            "    model = STGCN('ntu25', channels=[8, 20, 20, 12], strided_units=[2])\n"
+            '    model(torch.randn(11, 3, 14, 25)).square().sum().backward()\n')
+    subprocess.run([sys.executable, '-c', code], check=True, cwd=Path(__file__).parents[2], timeout=300)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from mmactclr.errors import ConfigError
 
@@ -136,11 +137,26 @@ def matrix_peak(precision: str, device: torch.device) -> float:
     return 2 * size ** 3 / min(seconds)
 
 
+class _Counter(TorchDispatchMode):
+    """Adds up what PyTorch's formulas give for every operation; FlopCounterMode refuses gradients inside a step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            self.total += formula(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
 def count_flops(call: Callable[[], Any]) -> int:
     """Floating-point operations of the matrix products and convolutions of a call, forward and backward."""
-    with FlopCounterMode(display=False) as counter:
+    with _Counter() as counter:
         call()
-    return counter.get_total_flops()
+    return counter.total
 
 
 def peak_memory(function: Callable[..., Any], *args: Any) -> float:
@@ -165,8 +181,18 @@ def _report_peak(sender: Any, threads: int, function: Callable[..., Any], args: 
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         sender.send(torch.cuda.max_memory_allocated() / MIB)
     else:
+        sender.send(_resident_peak())
+
+
+def _resident_peak() -> float:
+    """MiB that this process held at most."""
+    try:
+        # what getrusage says includes the process that started this one
+        with open('/proc/self/status', encoding='utf-8') as file:
+            return next(int(line.split()[1]) for line in file if line.startswith('VmHWM')) / 1024
+    except (OSError, StopIteration):
         # kilobytes, on macOS bytes
-        sender.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (MIB if sys.platform == 'darwin' else 1024))
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (MIB if sys.platform == 'darwin' else 1024)
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:

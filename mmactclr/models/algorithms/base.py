@@ -1,4 +1,6 @@
 """What all pretraining methods share: the training step, precision, progress and feature extraction."""
+import functools
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,6 +21,12 @@ NO_MIXES: Mixes = {}
 SCORE = 'score'
 # that of the scores of every frame
 FRAME_SCORE = 'frame_score'
+
+
+@functools.cache
+def takes_copies(backbone: type[nn.Module]) -> bool:
+    """Whether an encoder knows how many equal rows its last one stands for, see :meth:`STGCN.forward`."""
+    return 'copies' in inspect.signature(backbone.forward).parameters
 
 
 class BaseAlgorithm(BaseModel):
@@ -93,11 +101,17 @@ class BaseAlgorithm(BaseModel):
     def encode(self, backbone: nn.Module, x: Tensor, mask: Tensor) -> tuple[Tensor, PersonRows]:
         """Feature map (P, C, T', V) in fp32 of (N, M, T, V, C), and the rows it belongs to."""
         inputs, rows = fold_persons(x, mask, self.skip_absent)
-        # in eval mode a row's features are its own alone, and those who are absent all have the same
-        distinct = None if backbone.training else distinct_rows(rows)
+        # those who are absent all have the same features; in training their dropout is one, their statistics are kept
+        counted = backbone.training and takes_copies(type(backbone))
+        distinct = distinct_rows(rows) if counted or not backbone.training else None
         with torch.autocast(x.device.type, dtype=self.autocast_dtype,
                             enabled=self.autocast_dtype is not None):
-            feature_map = backbone(inputs if distinct is None else inputs[distinct.first])
+            if distinct is None:
+                feature_map = backbone(inputs)
+            elif counted:
+                feature_map = backbone(inputs[distinct.first], distinct.copies)
+            else:
+                feature_map = backbone(inputs[distinct.first])
         feature_map = feature_map.float()
         return (feature_map if distinct is None else feature_map[distinct.where]), rows
 

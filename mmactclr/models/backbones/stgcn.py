@@ -11,6 +11,7 @@ from mmactclr.errors import ConfigError
 from mmactclr.registry import MODELS
 from mmactclr.structures import Layout, get_layout
 
+from .counted_norm import counted_batch_norm
 from .dropout import Dropout
 from .graph import build_adjacency
 
@@ -105,23 +106,31 @@ class STGCNUnit(nn.Module):
             self.residual = nn.Sequential(
                 nn.Conv2d(in_channels, out_channels, 1, (stride, 1)), nn.BatchNorm2d(out_channels))
 
-    def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
-        """Map (N, C_in, T, V), channels last in memory, to (N, C_out, ceil(T / stride), V)."""
+    def forward(self, x: Tensor, adjacency: Tensor, copies: int = 1) -> Tensor:
+        """Map (N, C_in, T, V), channels last in memory, to (N, C_out, ceil(T / stride), V).
+
+        In training mode the last row stands for ``copies`` equal ones.
+        """
         if not self.training:
             return self._forward_folded(x, adjacency)
+        norm, relu, convolution, last, dropout = self.tcn
         out = self.gcn(x.permute(0, 2, 3, 1), adjacency).permute(0, 3, 1, 2)
-        out = self.tcn(out)
-        if self.residual is not None:
-            out = out.add_(self.residual(x))
+        out = convolution(relu(counted_batch_norm(norm, out, copies)))
+        out = dropout(counted_batch_norm(last, out, copies))
+        if isinstance(self.residual, nn.Sequential):
+            shortcut, norm = self.residual
+            out = out.add_(counted_batch_norm(norm, pointwise(x, shortcut, shortcut.weight, shortcut.bias), copies))
+        elif self.residual is not None:
+            out = out.add_(x)
         return F.relu(out, inplace=True)
 
     def _forward_folded(self, x: Tensor, adjacency: Tensor) -> Tensor:
         """The same in eval mode, where batch norms are fixed and become part of the weights before them."""
         norm, _, convolution, last, _ = self.tcn
         out = self.gcn(x.permute(0, 2, 3, 1), adjacency, norm).permute(0, 3, 1, 2)
-        out = folded(convolution, last, F.relu(out, inplace=True))
+        out = F.conv2d(F.relu(out, inplace=True), *folded(convolution, last), convolution.stride, convolution.padding)
         if isinstance(self.residual, nn.Sequential):
-            out = out.add_(folded(*self.residual, x))
+            out = out.add_(pointwise(x, self.residual[0], *folded(*self.residual)))
         elif self.residual is not None:
             out = out.add_(x)
         return F.relu(out, inplace=True)
@@ -133,11 +142,17 @@ def affine_of(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     return scale, norm.bias - norm.running_mean * scale
 
 
-def folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """``norm(convolution(x))`` in eval mode, as one convolution."""
+def folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a convolution that does what ``norm(convolution(x))`` does in eval mode."""
     scale, shift = affine_of(norm)
-    return F.conv2d(x, convolution.weight * scale[:, None, None, None], convolution.bias * scale + shift,
-                    convolution.stride, convolution.padding)
+    return convolution.weight * scale[:, None, None, None], convolution.bias * scale + shift
+
+
+def pointwise(x: Tensor, convolution: nn.Conv2d, weight: Tensor, bias: Tensor) -> Tensor:
+    """A 1x1 convolution with the stride over time of ``convolution``."""
+    # the stride is taken first: oneDNN corrupts memory in the backward pass of strided 1x1 convolutions over
+    # channels-last maps of fewer than 16 channels
+    return F.conv2d(x[:, :, ::convolution.stride[0]], weight, bias)
 
 
 @MODELS.register_module()
@@ -205,11 +220,12 @@ class STGCN(BaseModule):
                 nn.init.zeros_(module.bias)
         super().init_weights()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, copies: int = 1) -> Tensor:
         """Encode joint coordinates.
 
         Args:
             x: (N', C, T, V) coordinates, one person per row.
+            copies: In training mode, how many equal rows the last one stands for: batch norms count it as often.
 
         Returns:
             Dense feature map (N', out_channels, ceil(T / temporal_stride), V).
@@ -223,8 +239,9 @@ class STGCN(BaseModule):
                 f'STGCN: input has {v} joints of {c} coordinates, the encoder was built for layout '
                 f'{self.layout.name!r} with {self.layout.num_joints} joints of {self.in_channels}; set the '
                 "backbone's layout and in_channels to those of the data")
-        x = self.data_bn(x.permute(0, 3, 1, 2).reshape(n, v * c, t))
+        x = x.permute(0, 3, 1, 2).reshape(n, v * c, t)
+        x = counted_batch_norm(self.data_bn, x, copies) if self.training else self.data_bn(x)
         x = x.view(n, v, c, t).permute(0, 2, 3, 1).contiguous(memory_format=torch.channels_last)
         for unit, importance in zip(self.units, self.edge_importance, strict=True):
-            x = unit(x, self.adjacency * importance)
+            x = unit(x, self.adjacency * importance, copies)
         return x
