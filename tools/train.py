@@ -20,6 +20,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CKPT',
                         help='go on from CKPT, or from the newest checkpoint of the work dir if CKPT is left out')
     parser.add_argument('--amp', action='store_true', help='run encoders in bf16 (CPU and GPU)')
+    parser.add_argument('--compile', action='store_true',
+                        help='torch.compile the encoders: the first steps take minutes, see docs/performance.md')
     parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, metavar='K=V', default={},
                         help='override entries of the config, e.g. data_root=data/mine train_dataloader.batch_size=64')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
@@ -34,7 +36,8 @@ def main() -> None:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     from mmactclr.apis import run_training
     run_training(args.config, work_dir=args.work_dir, resume=args.resume, amp=args.amp,
-                 options=args.cfg_options, launcher=args.launcher, pictures=True)
+                 options=args.cfg_options, launcher=args.launcher, pictures=True,
+                 compile=args.compile)
 
 
 if __name__ == '__main__':

@@ -10,6 +10,7 @@ default_hooks = dict(
     progress=dict(type='ProgressHook'),
     safe_checkpoint=dict(type='SafeCheckpointHook'),
     metrics_file=dict(type='MetricsFileHook'),
+    resident_data=dict(type='ResidentDataHook'),
     report=dict(type='ReportHook'))
 
 env_cfg = dict(cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork'), dist_cfg=dict(backend='nccl'))

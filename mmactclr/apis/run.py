@@ -76,7 +76,7 @@ def build_runner(config: str | Path | Config, work_dir: str | Path | None = None
 
 def run_training(config: str | Path | Config, work_dir: str | Path | None = None,
                  resume: str | None = None, amp: bool = False, options: Mapping[str, Any] | None = None,
-                 launcher: str = 'none', pictures: bool = False) -> Runner:
+                 launcher: str = 'none', pictures: bool = False, compile: bool = False) -> Runner:
     """Pretrain; returns the runner after the last epoch.
 
     Args:
@@ -87,6 +87,7 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
         options: Overrides by dotted key.
         launcher: How the processes of a distributed run are started.
         pictures: Draw the reports of the evaluation that ends the run.
+        compile: Run ``torch.compile`` on the encoders.
 
     Raises:
         ConfigError: If the config does not fit the data, the hooks or the checkpoint.
@@ -96,6 +97,8 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
     _take_encoder(cfg, options)
     if amp:
         cfg.optim_wrapper.type = 'AutocastOptimWrapper'
+    if compile:
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='CompileEncoderHook')]
     if resume:
         cfg.resume = True
         cfg.load_from = find_latest_checkpoint(_work_dir(cfg, work_dir)) if resume == 'auto' else str(resume)

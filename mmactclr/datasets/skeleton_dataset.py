@@ -121,6 +121,16 @@ class SkeletonDataset(Dataset):
         """(N, M, T, V, C) float32 of this subset, in its order; a copy, read from disk."""
         return np.asarray(self._prepared.keypoint[self.index])
 
+    @property
+    def prepared_mask(self) -> np.ndarray:
+        """(N, M) bool, persons present, of this subset, in its order."""
+        return self._prepared.mask[self.index]
+
+    @property
+    def resident_size(self) -> int:
+        """Bytes of :attr:`prepared`."""
+        return len(self) * self._prepared.keypoint[0].nbytes
+
     def __len__(self) -> int:
         return len(self.index)
 

@@ -16,7 +16,7 @@ from .algorithms import (
     SkeleMixCLR,
 )
 from .backbones import STGCN, MeanVelocity, RawCoordinates
-from .data_preprocessor import ContrastivePreprocessor
+from .data_preprocessor import ContrastivePreprocessor, ResidentJoints
 from .heads import ActionletHead, ClassificationHead
 from .losses import InfoNCELoss, NeighbourDistillationLoss, SimilarityMiningLoss
 from .memory_bank import MemoryBank
@@ -25,4 +25,4 @@ from .necks import EnergyDrop, ProjectionMLP
 __all__ = ['ActCLR', 'ActionletHead', 'AimCLR', 'AlignedStreams', 'BaseAlgorithm', 'CMD', 'ClassificationHead',
            'ContrastivePreprocessor', 'CrosSCLR', 'EnergyDrop', 'FeatureBaseline', 'InfoNCELoss', 'JointRecognizer',
            'MeanVelocity', 'MemoryBank', 'MoCo', 'MultiStream', 'NeighbourDistillationLoss', 'ProjectionMLP',
-           'RawCoordinates', 'Recognizer', 'STGCN', 'Segmentor', 'SimilarityMiningLoss', 'SingleStream', 'SkeleMixCLR']
+           'RawCoordinates', 'Recognizer', 'ResidentJoints', 'STGCN', 'Segmentor', 'SimilarityMiningLoss', 'SingleStream', 'SkeleMixCLR']

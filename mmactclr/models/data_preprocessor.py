@@ -7,6 +7,7 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
+from mmactclr.datasets import SkeletonDataset
 from mmactclr.errors import ConfigError
 from mmactclr.registry import MODELS
 from mmactclr.structures import Layout, get_layout
@@ -27,6 +28,34 @@ class Mix:
     partner: Tensor
 
 
+@dataclass(frozen=True)
+class ResidentJoints:
+    """A prepared data set on a device.
+
+    Attributes:
+        inputs: (S, M, T, V, C) prepared joints.
+        mask: (S, M) persons present.
+        row_of: Where the sequence at a position of the archive lies, int64; -1 if it does not.
+    """
+
+    inputs: Tensor
+    mask: Tensor
+    row_of: Tensor
+
+    @classmethod
+    def of(cls, dataset: SkeletonDataset, device: torch.device) -> 'ResidentJoints':
+        """Bring what a dataset prepared to a device."""
+        row_of = torch.full((len(dataset.archive),), -1, dtype=torch.long)
+        row_of[torch.from_numpy(dataset.index)] = torch.arange(len(dataset))
+        return cls(torch.from_numpy(dataset.prepared).to(device), torch.from_numpy(dataset.prepared_mask).to(device),
+                   row_of.to(device))
+
+    def take(self, index: Tensor) -> dict[str, Tensor]:
+        """``inputs`` and ``mask`` of the sequences at positions (N,) of the archive, on the device."""
+        rows = self.row_of[index]
+        return dict(inputs=self.inputs[rows], mask=self.mask[rows])
+
+
 @MODELS.register_module()
 class ContrastivePreprocessor(BaseDataPreprocessor):
     """Batched augmentation on the device of the model, always in fp32.
@@ -41,6 +70,9 @@ class ContrastivePreprocessor(BaseDataPreprocessor):
         layout: Joint layout of the data.
         views: ``{name: dict(joints=[...], stream=[...], base=None)}``, transform configs.
         streams: Streams to produce in training: ``joint``, ``motion``, ``bone``.
+
+    Attributes:
+        resident: The training set where it is kept on the device; batches then come without joints.
 
     Example:
         >>> weak = [dict(type='RandomTemporalCrop'), dict(type='RandomShear')]
@@ -69,6 +101,7 @@ class ContrastivePreprocessor(BaseDataPreprocessor):
         for name in self._bases:
             self._check_base(name)
         self.seed = self.epoch = self.iteration = self.rank = 0
+        self.resident: ResidentJoints | None = None
 
     def _check_base(self, name: str) -> None:
         """Refuse a view whose chain of bases leads nowhere or back; a dumped config has its views in another order."""
@@ -111,6 +144,8 @@ class ContrastivePreprocessor(BaseDataPreprocessor):
             ConfigError: If the joints of the data do not match the layout, or a view is not defined.
         """
         batch = self.cast_data(dict(data))
+        if 'inputs' not in batch and self.resident is not None:
+            batch.update(self.resident.take(batch['index']))
         if 'inputs' not in batch:
             # features that were extracted before stand for the joints
             return dict(batch, inputs={}, masks={}, mixes={})

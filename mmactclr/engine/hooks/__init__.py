@@ -1,6 +1,7 @@
 """Hooks that drive the state of a method and report on a run."""
 from .actionlet_overlap_hook import ActionletOverlapHook
 from .actionlet_stats_hook import ActionletStatsHook
+from .compile_encoder_hook import CompileEncoderHook
 from .divergence_hook import DivergenceHook
 from .encoder_init_hook import EncoderInitHook
 from .feature_cache_hook import FeatureCacheHook
@@ -11,12 +12,14 @@ from .momentum_update_hook import MomentumUpdateHook
 from .predictions_file_hook import PredictionsFileHook
 from .progress_hook import ProgressHook
 from .report_hook import ReportHook
+from .resident_data_hook import ResidentDataHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 from .static_anchor_hook import StaticAnchorHook
 from .training_progress_hook import TrainingProgressHook
 
 __all__ = [
-    'ActionletOverlapHook', 'ActionletStatsHook', 'DivergenceHook', 'EncoderInitHook', 'FeatureCacheHook',
-    'LabelSubsetHook', 'MemoryBankHook', 'MetricsFileHook', 'MomentumUpdateHook', 'PredictionsFileHook', 'ProgressHook',
-    'ReportHook', 'SafeCheckpointHook', 'StaticAnchorHook', 'TrainingProgressHook',
+    'ActionletOverlapHook', 'ActionletStatsHook', 'CompileEncoderHook', 'DivergenceHook', 'EncoderInitHook',
+    'FeatureCacheHook', 'LabelSubsetHook', 'MemoryBankHook', 'MetricsFileHook', 'MomentumUpdateHook',
+    'PredictionsFileHook', 'ProgressHook', 'ReportHook', 'ResidentDataHook', 'SafeCheckpointHook',
+    'StaticAnchorHook', 'TrainingProgressHook',
 ]
