@@ -23,6 +23,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint',
                         help="checkpoint of that config; any with a card where the config says model='checkpoint'")
     parser.add_argument('--work-dir', help='folder for the log and metrics.json; default work_dirs/CONFIG')
+    parser.add_argument('--amp', action='store_true', help='run encoders in bf16 (CPU and GPU)')
     parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, metavar='K=V', default={},
                         help='override entries of the config, e.g. split=xview_clean')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
@@ -37,7 +38,7 @@ def main() -> None:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     from mmactclr.apis import run_test
     run_test(args.config, args.checkpoint, work_dir=args.work_dir, options=args.cfg_options,
-             launcher=args.launcher, pictures=True)
+             launcher=args.launcher, pictures=True, amp=args.amp)
 
 
 if __name__ == '__main__':

@@ -121,7 +121,7 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
 
 def run_test(config: str | Path | Config, checkpoint: str | Path, work_dir: str | Path | None = None,
              options: Mapping[str, Any] | None = None, launcher: str = 'none',
-             pictures: bool = False) -> dict[str, float]:
+             pictures: bool = False, amp: bool = False) -> dict[str, float]:
     """Evaluate a checkpoint and the baselines of the config; returns accuracies in percent by name.
 
     A config with ``model='checkpoint'`` evaluates whatever the checkpoint holds: model, layout, num_frames,
@@ -134,6 +134,7 @@ def run_test(config: str | Path | Config, checkpoint: str | Path, work_dir: str 
         options: Overrides by dotted key.
         launcher: How the processes of a distributed run are started.
         pictures: Draw the reports.
+        amp: Run encoders in bf16.
 
     Raises:
         ConfigError: If the config does not fit the data or the checkpoint, or the checkpoint has no card though
@@ -142,6 +143,8 @@ def run_test(config: str | Path | Config, checkpoint: str | Path, work_dir: str 
     """
     cfg = config if isinstance(config, Config) else load_config(config, options)
     cfg.load_from = str(checkpoint)
+    if amp:
+        cfg.test_cfg.amp = True
     take_model(cfg, _read_checkpoint(cfg), str(checkpoint), options)
     for name in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler',
                  'val_dataloader', 'val_cfg', 'val_evaluator'):

@@ -5,8 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from mmactclr.apis import run_training
+from mmactclr.apis import run_test, run_training
 from mmactclr.engine import ResidentDataHook
+from mmactclr.evaluation import KNNEvaluator
+from mmactclr.models import BaseAlgorithm
 
 ACTCLR, THREE = 'actclr_joint_ntu60_xsub', 'actclr_3s_ntu60_xsub'
 
@@ -71,3 +73,21 @@ def test_compile_reaches_the_encoders_of_every_stream(run, monkeypatch):
     assert {id(module) for module, _ in compiled} == {
         id(encoder) for branch in branches for encoder in (branch.backbone, branch.backbone_k)}
     assert all(kwargs == dict(backend='inductor', dynamic=True) for _, kwargs in compiled)
+
+
+def test_a_test_in_bf16_runs_encoders_in_bf16_and_evaluators_in_full_precision(ordinary, tiny_archive, tiny_config,
+                                                                              tmp_path, monkeypatch):
+    seen = []
+    encode, compute = BaseAlgorithm.encode, KNNEvaluator.class_scores
+    monkeypatch.setattr(BaseAlgorithm, 'encode', lambda self, backbone, *args: seen.append(
+        ('encoder', self.autocast_dtype)) or encode(self, backbone, *args))
+    monkeypatch.setattr(KNNEvaluator, 'class_scores', lambda self, split: seen.append(
+        ('evaluator', split.bank.dtype, torch.is_autocast_enabled('cpu'))) or compute(self, split))
+    metrics = {}
+    for amp in (False, True):
+        seen.clear()
+        cfg = tiny_config(tiny_archive, ACTCLR, split='xsub')
+        metrics[amp] = run_test(cfg, Path(ordinary.work_dir) / 'epoch_2.pth', tmp_path / str(amp), amp=amp)
+        assert ('encoder', torch.bfloat16 if amp else None) in seen
+        assert {entry for entry in seen if entry[0] == 'evaluator'} == {('evaluator', torch.float32, False)}
+    assert metrics[True].keys() == metrics[False].keys()

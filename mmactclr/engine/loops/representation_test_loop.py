@@ -29,13 +29,15 @@ class RepresentationTestLoop(TestLoop):
         baselines: ``{name: dict(model=..., preparation=...)}``. ``model`` is a config, or ``'untrained'``
             for the run's own model with fresh weights; ``preparation`` replaces the preparation of
             the data for this baseline alone.
+        amp: Run encoders in bf16; evaluators get features in full precision.
     """
 
     def __init__(self, runner: Runner, dataloader: DataLoader | dict, evaluator: Any,
-                 baselines: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+                 baselines: Mapping[str, Mapping[str, Any]] | None = None, amp: bool = False) -> None:
         loader_cfg = deepcopy(dataloader) if isinstance(dataloader, Mapping) else None
         super().__init__(runner, dataloader, evaluator)
         self.loader_cfg = loader_cfg
+        self.amp = amp
         self.baselines = dict(baselines or {})
         unknown = {key for baseline in self.baselines.values() for key in baseline} - {'model', 'preparation'}
         if unknown:
@@ -74,7 +76,8 @@ class RepresentationTestLoop(TestLoop):
             done += len(batch['index']) * get_world_size()
             if hooks:
                 self.runner.call_hook('before_test_iter', batch_idx=index, data_batch=batch)
-            outputs = model.test_step(batch)
+            with torch.autocast(next(self.runner.model.parameters()).device.type, torch.bfloat16, enabled=self.amp):
+                outputs = model.test_step(batch)
             self.evaluator.process(data_samples=outputs, data_batch=batch)
             if hooks:
                 self.runner.call_hook('after_test_iter', batch_idx=index, data_batch=batch, outputs=outputs)
