@@ -1,19 +1,10 @@
 """Runs of CrosSCLR and CMD at tiny size: their losses, the switch, key encoders, and resuming on either side of it."""
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-import torch
 
-SCRIPT = """
-import sys
-from pathlib import Path
-import torch
-from mmengine.config import Config
+from tests.test_engine.resumed_runs import OPTIONS, check_equal, run_and_resume
+
+STEPS = """
 from mmengine.hooks import Hook
-from mmactclr.apis import run_training
 from mmactclr.registry import HOOKS
 
 
@@ -39,19 +30,6 @@ class Steps(Hook):
                         for k, b, o in zip(keys, self.before[stream], online, strict=True))
             moved = max(float((k - b).abs().max()) for k, b in zip(keys, self.before[stream], strict=True))
             print('KEYS', runner.epoch + 1, stream, error, moved)
-
-
-def run(folder, resume=False):
-    cfg = Config.fromfile(sys.argv[1])
-    cfg.custom_hooks.append(dict(type='Steps'))
-    cfg.experiment_name = folder
-    print('RUN', folder)
-    run_training(cfg, work_dir=folder, resume=resume)
-
-
-run('straight')
-for epoch in (1, 2):
-    run(f'resumed{epoch}', resume=str(Path('straight') / f'epoch_{epoch}.pth'))
 """
 NCE = {'2s': 'joint.loss_nce,motion.loss_nce', '3s': 'joint.loss_nce,motion.loss_nce,bone.loss_nce'}
 CMD = 'joint.loss_cmd,motion.loss_cmd,bone.loss_cmd'
@@ -63,51 +41,28 @@ RUNS = {'crosclr_2s_ntu60_xsub': ({'model.cross_epoch': 1}, [NCE['2s'], 'loss_cr
 
 
 @pytest.mark.parametrize('config', RUNS)
-def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(config, tiny_archive, tiny_config, tmp_path, repo_root):
+def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(config, tiny_archive, tiny_config, tmp_path):
     options, losses = RUNS[config]
-    cfg = tiny_config(tiny_archive, config, **options, val_cfg=None, val_dataloader=None, val_evaluator=None,
-                      **{'train_cfg.max_epochs': 3, 'default_hooks.checkpoint.max_keep_ckpts': 3,
-                         'param_scheduler.milestones': [2], 'custom_hooks.2.momentum': 0.9,
-                         # with weights of 0.02 all sequences are alike at first, and nothing moves
-                         'model.branch.backbone.init_std': None, 'model.branch.projector.init_std': None})
-    cfg.dump(tmp_path / 'config.py')
-    # one thread and reproducible arithmetic, in a process of its own
-    environment = dict(os.environ, OMP_NUM_THREADS='1', MKL_NUM_THREADS='1', MKL_CBWR='COMPATIBLE',
-                       CUDA_VISIBLE_DEVICES='', PYTHONPATH=str(repo_root))
-    done = subprocess.run([sys.executable, '-c', SCRIPT, 'config.py'], cwd=tmp_path, text=True, env=environment,
-                          capture_output=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-
+    cfg = tiny_config(tiny_archive, config, **{
+        **options, **OPTIONS, 'custom_hooks.2.momentum': 0.9,
+        # with weights of 0.02 all sequences are alike at first, and nothing moves
+        'model.branch.backbone.init_std': None, 'model.branch.projector.init_std': None})
     runs: dict[str, list[tuple[int, str]]] = {}
     followed: dict[tuple[int, str], float] = {}
-    for line in done.stdout.splitlines():
-        word, *rest = line.split() or ['']
+    for word, *rest in run_and_resume(cfg, STEPS, tmp_path):
         if word == 'RUN':
             steps = runs.setdefault(rest[0], [])
         elif word == 'STEP':
             steps.append((int(rest[0]), rest[1]))
         elif word == 'KEYS':
             epoch, stream, error, moved = rest
-            assert float(error) < 1e-6, line
+            assert float(error) < 1e-6, rest
             followed[int(epoch), stream] = max(float(moved), followed.get((int(epoch), stream), 0.))
     streams = list(cfg.model.streams)
     assert followed.keys() == {(epoch, stream) for epoch in (1, 2, 3) for stream in streams}
     assert min(followed.values()) > 1e-4
     # 18 sequences, 6 a batch
     assert runs['straight'] == [(epoch, losses[epoch - 1]) for epoch in (1, 2, 3) for _ in range(3)]
-    state = weights(tmp_path / 'straight')
+    state = check_equal(tmp_path, runs)
     pointers = {int(state[f'stream_branches.{stream}.memory.pointer']) for stream in streams}
     assert pointers == {9 * 6 % 16}
-    for epoch in (1, 2):
-        assert runs[f'resumed{epoch}'] == runs['straight'][3 * epoch:]
-        resumed = weights(tmp_path / f'resumed{epoch}')
-        assert resumed.keys() == state.keys()
-        assert not [name for name, value in state.items() if not torch.equal(value, resumed[name])]
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    """Model and optimiser of the last checkpoint of a run, by name."""
-    checkpoint = torch.load(folder / 'epoch_3.pth', weights_only=True)
-    momentum = checkpoint['optimizer']['state']
-    return {**checkpoint['state_dict'],
-            **{f'momentum of {i}': one['momentum_buffer'] for i, one in momentum.items()}}

@@ -10,11 +10,11 @@ from torch import nn
 
 from mmactclr.errors import ConfigError
 from mmactclr.models.losses import InfoNCELoss, info_nce
-from mmactclr.models.persons import fold_persons
 from mmactclr.registry import MODELS
 from mmactclr.structures import Layout, get_layout, list_layouts
 from mmactclr.transforms import cyclic_partner, draw_block, paste_block
 from mmactclr.utils import load_config
+from tests.test_models.tiny_methods import build, in_double, make_batch
 
 CONFIG, THREE = 'skelemixclr_joint_ntu60_xsub', 'skelemixclr_3s_ntu60_xsub'
 PLUS, SMALL = 'skelemixclr-plus_joint_ntu60_xsub', 'skelemixclr_joint_utdmhad_xsub'
@@ -29,43 +29,15 @@ def make(tiny_options):
     def make(config=CONFIG, keys=11, iteration=5, **more):
         branch = 'model.branch' if '_3s_' in config else 'model'
         options = {f'{branch}.cells': (3, 5), **{f'model.{name}': value for name, value in more.items()}}
-        torch.manual_seed(0)
-        model = MODELS.build(load_config(config, {**tiny_options('nowhere', config), **options}).model)
-        model.init_weights()
-        generator = torch.Generator().manual_seed(4)
-        for single in model.branches().values():
-            # large enough that queries differ: the release's initialisation of 0.02 makes them nearly equal
-            for parameter in [*single.backbone.parameters(), *single.projector.parameters()]:
-                parameter.data.add_(0.3 * torch.randn(parameter.shape, generator=generator))
-            single.memory.enqueue(F.normalize(torch.randn(keys, 4, generator=generator), dim=1))
+        model = build(config, {**tiny_options('nowhere', config), **options}, keys)
         model.set_progress(0, 0, iteration, 0)
         return model
 
     return make
 
 
-def make_batch(n: int = 6) -> dict:
-    generator = torch.Generator().manual_seed(2)
-    mask = torch.ones(n, 2, dtype=torch.bool)
-    mask[1::2, 1] = False
-    joints = torch.randn(n, 2, 1, 20, 3, generator=generator) + 0.1 * torch.randn(
-        n, 2, 16, 20, 3, generator=generator).cumsum(2)
-    return dict(inputs=joints * mask[:, :, None, None, None], mask=mask, index=torch.arange(n))
-
-
 def generator_of(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-def in_double(model):
-    """The model with an encoder in float64, where a run rounds the feature map to float32."""
-    def encode(backbone, x, mask):
-        rows_in, rows = fold_persons(x.double(), mask, model.skip_absent)
-        return backbone(rows_in), rows
-
-    model = model.double()
-    model.encode = encode
-    return model
 
 
 # block and partner
