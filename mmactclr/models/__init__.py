@@ -22,7 +22,10 @@ from .losses import InfoNCELoss, NeighbourDistillationLoss, SimilarityMiningLoss
 from .memory_bank import MemoryBank
 from .necks import EnergyDrop, ProjectionMLP
 
-__all__ = ['ActCLR', 'ActionletHead', 'AimCLR', 'AlignedStreams', 'BaseAlgorithm', 'CMD', 'ClassificationHead',
-           'ContrastivePreprocessor', 'CrosSCLR', 'EnergyDrop', 'FeatureBaseline', 'InfoNCELoss', 'JointRecognizer',
-           'MeanVelocity', 'MemoryBank', 'MoCo', 'MultiStream', 'NeighbourDistillationLoss', 'ProjectionMLP',
-           'RawCoordinates', 'Recognizer', 'ResidentJoints', 'STGCN', 'Segmentor', 'SimilarityMiningLoss', 'SingleStream', 'SkeleMixCLR']
+__all__ = [
+    'ActCLR', 'ActionletHead', 'AimCLR', 'AlignedStreams', 'BaseAlgorithm', 'CMD', 'ClassificationHead',
+    'ContrastivePreprocessor', 'CrosSCLR', 'EnergyDrop', 'FeatureBaseline', 'InfoNCELoss', 'JointRecognizer',
+    'MeanVelocity', 'MemoryBank', 'MoCo', 'MultiStream', 'NeighbourDistillationLoss', 'ProjectionMLP',
+    'RawCoordinates', 'Recognizer', 'ResidentJoints', 'STGCN', 'Segmentor', 'SimilarityMiningLoss', 'SingleStream',
+    'SkeleMixCLR',
+]

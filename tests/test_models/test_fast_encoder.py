@@ -12,8 +12,8 @@ from torch import nn
 
 from mmactclr.models import Recognizer
 from mmactclr.models.backbones import STGCN
-from mmactclr.models.backbones.counted_norm import counted_batch_norm
 from mmactclr.models.backbones.dropout import Dropout
+from mmactclr.models.norms import counted_batch_norm
 from mmactclr.models.persons import distinct_rows, fold_persons
 
 # first unit in one product, second gathered first, third with few channels again, a stride and both kinds of residuals

@@ -1,13 +1,15 @@
 """One method on several processes, on GPUs or CPUs."""
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from mmengine.dist import all_reduce_params
 from mmengine.model import MMDistributedDataParallel
 from torch import Tensor
 
+from mmactclr.errors import ConfigError
 from mmactclr.models.algorithms import BaseAlgorithm
+from mmactclr.models.norms import synchronise_batch_norms
 from mmactclr.registry import MODEL_WRAPPERS
 
 
@@ -22,12 +24,19 @@ class DistributedMethod(MMDistributedDataParallel):
 
     Args:
         module: The method, already on its device.
+        batch_norm: ``local`` takes the statistics of batch norms over the share of a process, ``synchronised`` over
+            the whole batch, so that any number of processes does what one does; it sends two numbers a channel more.
         device_ids: The GPU of this process; does not count on CPUs.
         kwargs: Arguments of :class:`torch.nn.parallel.DistributedDataParallel`; a custom backbone with
             parameters that not every loss reaches needs ``find_unused_parameters=True``.
     """
 
-    def __init__(self, module: BaseAlgorithm, device_ids: Sequence[int] | None = None, **kwargs: Any) -> None:
+    def __init__(self, module: BaseAlgorithm, device_ids: Sequence[int] | None = None,
+                 batch_norm: Literal['local', 'synchronised'] = 'local', **kwargs: Any) -> None:
+        if batch_norm not in ('local', 'synchronised'):
+            raise ConfigError(f"model_wrapper_cfg.batch_norm is {batch_norm!r}, expected 'local' or 'synchronised'")
+        if batch_norm == 'synchronised':
+            synchronise_batch_norms(module)
         on_cpu = next(module.parameters()).device.type == 'cpu'
         super().__init__(module, device_ids=None if on_cpu else device_ids, **kwargs)
         # by default every step begins with rank 0's buffers, its anchor, memory and statistics, on all ranks;

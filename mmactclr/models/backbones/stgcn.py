@@ -8,10 +8,10 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmactclr.errors import ConfigError
+from mmactclr.models.norms import counted_batch_norm
 from mmactclr.registry import MODELS
 from mmactclr.structures import Layout, get_layout
 
-from .counted_norm import counted_batch_norm
 from .dropout import Dropout
 from .graph import build_adjacency
 
