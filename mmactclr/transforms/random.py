@@ -5,7 +5,9 @@ batch, nothing has to be restored after a resume, and validation cannot disturb 
 """
 from __future__ import annotations
 
+import functools
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,6 +15,8 @@ import torch
 from torch import Tensor
 
 from mmactclr.utils import derive_seed
+
+from .seeding import seeded_generators
 
 _WORD = 2**64 - 1
 
@@ -43,10 +47,12 @@ class SampleRandom:
         digest = hashlib.blake2b(view.encode(), digest_size=8).digest()
         word = int.from_bytes(digest, 'little')
         self._key = (seed, epoch, view)
-        self._generators = [
-            np.random.Generator(np.random.SFC64([seed & _WORD, epoch & _WORD, i & _WORD, word]))
-            for i in index
-        ]
+        self._entropy = [seed & _WORD, epoch & _WORD], [i & _WORD for i in index], [word]
+
+    @functools.cached_property
+    def _generators(self) -> list[np.random.Generator]:
+        # a view without random transforms never asks
+        return seeded_generators(*self._entropy)
 
     @classmethod
     def from_global(cls, n: int) -> SampleRandom:
@@ -57,7 +63,7 @@ class SampleRandom:
         return cls(int(torch.randint(2**62, ()).item()), 0, range(n))
 
     def __len__(self) -> int:
-        return len(self._generators)
+        return len(self._entropy[1])
 
     def shared_generator(self, purpose: str) -> torch.Generator:
         """A generator that all samples share, a function of (seed, epoch, view, purpose) alone."""
@@ -67,8 +73,7 @@ class SampleRandom:
               draw: Callable[[np.random.Generator, np.ndarray], object]) -> Tensor:
         out = np.empty((len(self), *shape), dtype)
         # a row of a one-dimensional array would be a scalar, which numpy cannot fill
-        for generator, row in zip(self._generators, out.reshape(len(self), int(np.prod(shape))),
-                                  strict=True):
+        for generator, row in zip(self._generators, out.reshape(len(self), math.prod(shape)), strict=True):
             draw(generator, row)
         return torch.from_numpy(out)
 
@@ -90,7 +95,8 @@ class SampleRandom:
         """Integers from ``low`` to ``high - 1``, (N, *shape) int64."""
 
         def draw(generator: np.random.Generator, row: np.ndarray) -> None:
-            row[:] = generator.integers(low, high, row.size)
+            # one number is drawn alike and faster without a size
+            row[:] = generator.integers(low, high, None if row.size == 1 else row.size)
 
         return self._fill(shape, np.int64, draw)
 
