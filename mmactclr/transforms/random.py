@@ -5,6 +5,7 @@ batch, nothing has to be restored after a resume, and validation cannot disturb 
 """
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import math
@@ -25,7 +26,8 @@ class SampleRandom:
     """One random generator per sample of a batch, keyed by (seed, epoch, index, view).
 
     The generators start afresh in every instance and advance with every call, all by the same
-    calls; two instances with equal keys that are asked the same questions give the same answers.
+    calls unless :meth:`only` some are asked; two instances with equal keys that are asked the same
+    questions give the same answers.
     All draws are made on the CPU, so they are the same on every device.
 
     Args:
@@ -64,6 +66,14 @@ class SampleRandom:
 
     def __len__(self) -> int:
         return len(self._entropy[1])
+
+    def only(self, rows: Tensor) -> SampleRandom:
+        """The same generators of some samples, by position (K,); those of the others stay where they are."""
+        some = copy.copy(self)
+        before, index, after = self._entropy
+        some._entropy = before, [index[row] for row in rows.tolist()], after
+        some._generators = [self._generators[row] for row in rows.tolist()]
+        return some
 
     def shared_generator(self, purpose: str) -> torch.Generator:
         """A generator that all samples share, a function of (seed, epoch, view, purpose) alone."""
