@@ -142,6 +142,8 @@ class GaussianNoise(SkeletonTransform):
         p: Probability for each sample.
     """
 
+    keeps_zero = True
+
     def __init__(self, std: float = 0.01, p: float = 0.5) -> None:
         self.std, self.p = std, p
 
@@ -150,9 +152,13 @@ class GaussianNoise(SkeletonTransform):
         random = self.random(results)
         picked = random.chance(self.p)
 
+        there = results['mask']
+
         def noisy(x: Tensor, rows: Tensor) -> Tensor:
             # the numbers are most of the cost: none for samples that stay as they are
-            return x + per_sample(random.only(rows).normal(*x.shape[1:]).mul_(self.std), x)
+            noise = per_sample(random.only(rows).normal(*x.shape[1:]), x)
+            scale = there[rows.to(there.device)].to(x) * self.std
+            return torch.addcmul(x, noise, scale[:, :, None, None, None])
 
         return change_picked(picked, keypoint, noisy)
 

@@ -1,10 +1,16 @@
-"""Augmentation the plain way: one sequence at a time, in numpy, as public skeleton code does it.
+"""Augmentation the plain way: one sequence at a time, in numpy.
 
 What the batched transforms of :mod:`mmactclr.transforms` are timed against. The transformations, their constants and
-probabilities are those of the paper's preset (``configs/_base_/models/actclr_paper.py``); every function is vectorised
-over axes, frames, joints and persons. A sequence is (C, T, V, M) float32, the layout of the public code.
+probabilities are those of the paper's preset (``configs/_base_/models/actclr_paper.py``). A sequence is (C, T, V, M)
+float32. Every function is vectorised over axes, frames, joints and persons, and a transformation that is not drawn
+costs nothing.
+
+There are two idioms of the same arithmetic. ``PUBLIC`` is how public skeleton code writes it: linear maps as ``np.dot``
+of a transposed view, one turn after another, noise from ``normal(0, std)``. ``TUNED`` is what profiling makes of that:
+products with contiguous rows, one matrix for all turns, noise drawn in float32.
 """
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,9 +36,19 @@ def crop(x: np.ndarray, start: int) -> np.ndarray:
     return padded[:, start:start + frames]
 
 
-def turn(x: np.ndarray, matrix: np.ndarray, centre: int) -> np.ndarray:
-    """Multiply positions relative to the centre joint, as row vectors, with a (C, C) matrix: (C, T, V, M)."""
+def map_transposed(x: np.ndarray, matrices: Sequence[np.ndarray], centre: int) -> np.ndarray:
+    """Multiply positions relative to the centre joint, as row vectors, with (C, C) matrices in turn: (C, T, V, M)."""
     root = x[:, :, centre:centre + 1]
+    moved = (x - root).transpose(1, 2, 3, 0)
+    for matrix in matrices:
+        moved = np.dot(moved, matrix)
+    return moved.transpose(3, 0, 1, 2) + root
+
+
+def map_contiguous(x: np.ndarray, matrices: Sequence[np.ndarray], centre: int) -> np.ndarray:
+    """As :func:`map_transposed`, as one product."""
+    root = x[:, :, centre:centre + 1]
+    matrix = matrices[0] if len(matrices) == 1 else np.linalg.multi_dot(matrices)
     moved = matrix.T @ (x - root).reshape(len(x), -1)
     return moved.reshape(x.shape) + root
 
@@ -44,15 +60,6 @@ def shear_matrix(rng: Generator) -> np.ndarray:
     return matrix
 
 
-def rotation_matrix(angles: np.ndarray) -> np.ndarray:
-    """Turn about x, then y, then z, for row vectors, by (3,) radians: (3, 3)."""
-    (cx, cy, cz), (sx, sy, sz) = np.cos(angles), np.sin(angles)
-    about_x = np.array([[1, 0, 0], [0, cx, sx], [0, -sx, cx]])
-    about_y = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
-    about_z = np.array([[cz, sz, 0], [-sz, cz, 0], [0, 0, 1]])
-    return (about_x @ about_y @ about_z).astype(np.float32)
-
-
 def rotation_angles(rng: Generator) -> np.ndarray:
     """One axis by U(0, 30) degrees, the two others by U(0, 1), (3,) in radians."""
     limits = np.full(3, MAX_OTHER_ANGLE)
@@ -60,14 +67,28 @@ def rotation_angles(rng: Generator) -> np.ndarray:
     return np.deg2rad(rng.uniform(0, limits))
 
 
+def rotation_matrices(angles: np.ndarray) -> list[np.ndarray]:
+    """Turns about x, y and z, for row vectors, by (3,) radians: three (3, 3)."""
+    (cx, cy, cz), (sx, sy, sz) = np.cos(angles), np.sin(angles)
+    return [np.array(rows, np.float32) for rows in (
+        [[1, 0, 0], [0, cx, sx], [0, -sx, cx]],
+        [[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]],
+        [[cz, sz, 0], [-sz, cz, 0], [0, 0, 1]])]
+
+
 def flip(x: np.ndarray, layout: Layout) -> np.ndarray:
     """Exchange left and right joints, (C, T, V, M)."""
     return x[:, :, list(layout.flip_index)]
 
 
-def add_noise(x: np.ndarray, noise: np.ndarray, std: float, present: np.ndarray) -> np.ndarray:
-    """Add standard normal noise times ``std`` to the persons that are there, (M,) bool: (C, T, V, M)."""
-    return x + noise * np.float32(std) * present
+def noise_float64(shape: Sequence[int], std: float, rng: Generator) -> np.ndarray:
+    """Normal noise drawn in double precision, as float32."""
+    return rng.normal(0, std, shape).astype(np.float32)
+
+
+def noise_float32(shape: Sequence[int], std: float, rng: Generator) -> np.ndarray:
+    """Normal noise drawn in single precision."""
+    return rng.standard_normal(shape, np.float32) * np.float32(std)
 
 
 def blur(x: np.ndarray, sigma: float) -> np.ndarray:
@@ -113,53 +134,75 @@ def rescale_bones(x: np.ndarray, factor: np.ndarray, layout: Layout) -> np.ndarr
     return out
 
 
-def weak(x: np.ndarray, layout: Layout, rng: Generator) -> np.ndarray:
-    """The weak view: temporal crop and shear."""
-    x = crop(x, rng.integers(0, 2 * (x.shape[1] // PAD_DIVISOR) + 1))
-    return turn(x, shear_matrix(rng), layout.centre)
+@dataclass(frozen=True)
+class Idiom:
+    """How linear maps and noise are written; see the head of the module.
+
+    Attributes:
+        linear_map: Sequence (C, T, V, M), matrices and centre joint to the moved sequence.
+        noise: Shape, standard deviation and generator to float32 noise.
+    """
+
+    linear_map: Callable[[np.ndarray, Sequence[np.ndarray], int], np.ndarray]
+    noise: Callable[[Sequence[int], float, Generator], np.ndarray]
 
 
-def normal(x: np.ndarray, present: np.ndarray, layout: Layout, rng: Generator) -> np.ndarray:
-    """The view that keeps the meaning: the weak one, flip, rotation, noise, blur and axis mask."""
-    x = weak(x, layout, rng)
-    if rng.random() < CHANCE:
-        x = flip(x, layout)
-    x = turn(x, rotation_matrix(rotation_angles(rng)), layout.centre)
-    if rng.random() < CHANCE:
-        x = add_noise(x, rng.standard_normal(x.shape, np.float32), NOISE, present)
-    if rng.random() < CHANCE:
-        x = blur(x, rng.uniform(*SIGMA))
-    if rng.random() < CHANCE:
-        x = mask_axis(x, rng.integers(3))
-    return x
+PUBLIC = Idiom(map_transposed, noise_float64)
+TUNED = Idiom(map_contiguous, noise_float32)
 
 
-def strong(x: np.ndarray, present: np.ndarray, layout: Layout, rng: Generator) -> np.ndarray:
-    """What is added outside the actionlet: more noise, time interpolation, bone rescale."""
-    if rng.random() < CHANCE:
-        x = add_noise(x, rng.standard_normal(x.shape, np.float32), STRONG_NOISE, present)
-    if rng.random() < CHANCE:
-        x = change_tempo(x, max(1, int(rng.uniform(*TEMPO) * x.shape[1])))
-    factor = rng.uniform(*BONE_FACTOR, layout.num_joints).astype(np.float32)
-    return rescale_bones(x, factor, layout)
+@dataclass(frozen=True)
+class PlainAugmentation:
+    """Augments sequence by sequence.
 
-
-def four_views(x: np.ndarray, present: np.ndarray, layout: Layout, rng: Generator) -> dict[str, np.ndarray]:
-    """Query and key (weak), act (normal) and non (strong on top of act) of one sequence, each (C, T, V, M)."""
-    act = normal(x, present, layout, rng)
-    return dict(query=weak(x, layout, rng), key=weak(x, layout, rng), act=act,
-                non=strong(act, present, layout, rng))
-
-
-def augment_batch(sequences: np.ndarray, present: np.ndarray, layout: Layout,
-                  rng: Generator) -> Mapping[str, np.ndarray]:
-    """The views of every sequence, stacked as a loader does it: {view: (N, C, T, V, M)}.
-
-    Args:
-        sequences: (N, C, T, V, M) float32.
-        present: Persons that are there, (N, M) bool.
+    Attributes:
         layout: Joints of the sequences.
         rng: Source of all draws.
+        idiom: ``PUBLIC`` or ``TUNED``.
     """
-    views = [four_views(x, persons, layout, rng) for x, persons in zip(sequences, present, strict=True)]
-    return {name: np.stack([view[name] for view in views]) for name in views[0]}
+
+    layout: Layout
+    rng: Generator
+    idiom: Idiom = PUBLIC
+
+    def weak(self, x: np.ndarray) -> np.ndarray:
+        """Temporal crop and shear of a sequence (C, T, V, M)."""
+        x = crop(x, self.rng.integers(0, 2 * (x.shape[1] // PAD_DIVISOR) + 1))
+        return self.idiom.linear_map(x, [shear_matrix(self.rng)], self.layout.centre)
+
+    def normal(self, x: np.ndarray, present: np.ndarray) -> np.ndarray:
+        """The weak view, then flip, rotation, noise, blur and axis mask; ``present`` (M,) tells who is there."""
+        x = self.weak(x)
+        if self._drawn():
+            x = flip(x, self.layout)
+        x = self.idiom.linear_map(x, rotation_matrices(rotation_angles(self.rng)), self.layout.centre)
+        x = self._noisy(x, NOISE, present)
+        if self._drawn():
+            x = blur(x, self.rng.uniform(*SIGMA))
+        if self._drawn():
+            x = mask_axis(x, self.rng.integers(3))
+        return x
+
+    def strong(self, x: np.ndarray, present: np.ndarray) -> np.ndarray:
+        """What is added outside the actionlet: stronger noise, time interpolation, bone rescale."""
+        x = self._noisy(x, STRONG_NOISE, present)
+        if self._drawn():
+            x = change_tempo(x, max(1, int(self.rng.uniform(*TEMPO) * x.shape[1])))
+        factor = self.rng.uniform(*BONE_FACTOR, self.layout.num_joints).astype(np.float32)
+        return rescale_bones(x, factor, self.layout)
+
+    def views(self, x: np.ndarray, present: np.ndarray) -> dict[str, np.ndarray]:
+        """Query and key (weak), act (normal) and non (strong on top of act) of one sequence, each (C, T, V, M)."""
+        act = self.normal(x, present)
+        return dict(query=self.weak(x), key=self.weak(x), act=act, non=self.strong(act, present))
+
+    def batch(self, sequences: np.ndarray, present: np.ndarray) -> dict[str, np.ndarray]:
+        """The views of (N, C, T, V, M) sequences, stacked as a loader does it: {view: (N, C, T, V, M)}."""
+        views = [self.views(x, persons) for x, persons in zip(sequences, present, strict=True)]
+        return {name: np.stack([view[name] for view in views]) for name in views[0]}
+
+    def _drawn(self) -> bool:
+        return self.rng.random() < CHANCE
+
+    def _noisy(self, x: np.ndarray, std: float, present: np.ndarray) -> np.ndarray:
+        return x + self.idiom.noise(x.shape, std, self.rng) * present if self._drawn() else x
