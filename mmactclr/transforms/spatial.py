@@ -14,7 +14,7 @@ from mmactclr.errors import ConfigError
 from mmactclr.registry import TRANSFORMS
 
 from .base import SkeletonTransform, change_picked, per_sample, spread, take_joints
-from .streams import from_bone, to_bone
+from .streams import bone_paths, from_bone, to_bone
 
 _EPS = 1e-8
 
@@ -37,8 +37,13 @@ def linear_map(x: Tensor, matrix: Tensor, centre: int) -> Tensor:
     rows[:, joint, :, joint] = matrix
     rows[:, centre] = (same - matrix)[:, :, None]
     rows[:, centre, :, centre] = same
-    size = num_joints * c
-    return torch.bmm(x.reshape(n, -1, size), rows.view(n, size, size)).view(x.shape)
+    return _map_frames(x, rows)
+
+
+def _map_frames(x: Tensor, rows: Tensor) -> Tensor:
+    """Multiply all coordinates of a frame at once with the sample's matrix (N, V, C, V, C): (N, M, T, V, C)."""
+    size = x.shape[3] * x.shape[4]
+    return torch.bmm(x.reshape(len(x), -1, size), rows.view(len(x), size, size)).view(x.shape)
 
 
 def shear_matrix(entries: Tensor) -> Tensor:
@@ -235,8 +240,15 @@ class _ScaleBones(SkeletonTransform):
         """Scale the bones and integrate from the centre."""
         layout = results['layout']
         factor = self.random(results).uniform(layout.num_joints, low=self.low, high=self.high)
-        bones = to_bone(keypoint, layout) * spread(per_sample(factor, keypoint)[:, None, None, :, None], keypoint)
-        return from_bone(bones, layout, keypoint[..., layout.centre, :])
+        n, _, _, num_joints, c = keypoint.shape
+        bones = to_bone(torch.eye(num_joints)[..., None], layout)[..., 0]
+        # the centre stands for itself
+        factor[:, layout.centre] = bones[layout.centre, layout.centre] = 1
+        # joints to bones, each bone times its factor, bones to joints: one matrix for each sample
+        matrix = bones @ (factor[:, :, None] * bone_paths(layout))
+        rows, axis = keypoint.new_zeros(n, num_joints, c, num_joints, c), torch.arange(c)
+        rows[:, :, axis, :, axis] = matrix.to(keypoint)
+        return _map_frames(keypoint, rows)
 
 
 @TRANSFORMS.register_module()

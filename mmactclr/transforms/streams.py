@@ -46,21 +46,19 @@ def from_bone(bones: Tensor, layout: Layout, root: Tensor | None = None) -> Tens
     bones = bones.clone()
     bones[..., layout.centre, :] = 0 if root is None else root
     # one product with zeros and ones in place of an addition for every joint
-    paths = _paths(tuple(layout.parents), layout.centre, bones.shape[-1]).to(bones)
+    paths = torch.kron(bone_paths(layout), torch.eye(bones.shape[-1])).to(bones)
     return torch.matmul(bones.flatten(-2), paths).view_as(bones)
 
 
 @functools.lru_cache(maxsize=64)
-def _paths(parents: tuple[int, ...], centre: int, channels: int) -> Tensor:
-    """Which bones lead from the centre to each joint, axis by axis: (V·C, V·C) of zeros and ones."""
-    paths = torch.zeros(len(parents), len(parents))
-    for joint in range(len(parents)):
-        bone = joint
-        while bone != centre:
-            paths[bone, joint] = 1
-            bone = parents[bone]
-        paths[centre, joint] = 1
-    return torch.kron(paths, torch.eye(channels))
+def bone_paths(layout: Layout) -> Tensor:
+    """Which bones (rows) lead from the centre to each joint (columns), the centre itself included: (V, V) 0 or 1."""
+    paths = torch.zeros(layout.num_joints, layout.num_joints)
+    for joint in layout.order:
+        if joint != layout.centre:
+            paths[:, joint] = paths[:, layout.parents[joint]]
+        paths[joint, joint] = 1
+    return paths
 
 
 def to_stream(x: Tensor, stream: str, layout: Layout) -> Tensor:
