@@ -5,7 +5,10 @@ batch, nothing has to be restored after a resume, and validation cannot disturb 
 """
 from __future__ import annotations
 
+import copy
+import functools
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -14,6 +17,8 @@ from torch import Tensor
 
 from mmactclr.utils import derive_seed
 
+from .seeding import seeded_generators
+
 _WORD = 2**64 - 1
 
 
@@ -21,7 +26,8 @@ class SampleRandom:
     """One random generator per sample of a batch, keyed by (seed, epoch, index, view).
 
     The generators start afresh in every instance and advance with every call, all by the same
-    calls; two instances with equal keys that are asked the same questions give the same answers.
+    calls unless :meth:`only` some are asked; two instances with equal keys that are asked the same
+    questions give the same answers.
     All draws are made on the CPU, so they are the same on every device.
 
     Args:
@@ -43,10 +49,12 @@ class SampleRandom:
         digest = hashlib.blake2b(view.encode(), digest_size=8).digest()
         word = int.from_bytes(digest, 'little')
         self._key = (seed, epoch, view)
-        self._generators = [
-            np.random.Generator(np.random.SFC64([seed & _WORD, epoch & _WORD, i & _WORD, word]))
-            for i in index
-        ]
+        self._entropy = [seed & _WORD, epoch & _WORD], [i & _WORD for i in index], [word]
+
+    @functools.cached_property
+    def _generators(self) -> list[np.random.Generator]:
+        # a view without random transforms never asks
+        return seeded_generators(*self._entropy)
 
     @classmethod
     def from_global(cls, n: int) -> SampleRandom:
@@ -57,7 +65,15 @@ class SampleRandom:
         return cls(int(torch.randint(2**62, ()).item()), 0, range(n))
 
     def __len__(self) -> int:
-        return len(self._generators)
+        return len(self._entropy[1])
+
+    def only(self, rows: Tensor) -> SampleRandom:
+        """The same generators of some samples, by position (K,); those of the others stay where they are."""
+        some = copy.copy(self)
+        before, index, after = self._entropy
+        some._entropy = before, [index[row] for row in rows.tolist()], after
+        some._generators = [self._generators[row] for row in rows.tolist()]
+        return some
 
     def shared_generator(self, purpose: str) -> torch.Generator:
         """A generator that all samples share, a function of (seed, epoch, view, purpose) alone."""
@@ -67,8 +83,7 @@ class SampleRandom:
               draw: Callable[[np.random.Generator, np.ndarray], object]) -> Tensor:
         out = np.empty((len(self), *shape), dtype)
         # a row of a one-dimensional array would be a scalar, which numpy cannot fill
-        for generator, row in zip(self._generators, out.reshape(len(self), int(np.prod(shape))),
-                                  strict=True):
+        for generator, row in zip(self._generators, out.reshape(len(self), math.prod(shape)), strict=True):
             draw(generator, row)
         return torch.from_numpy(out)
 
@@ -78,9 +93,17 @@ class SampleRandom:
         return unit.mul_(high - low).add_(low)
 
     def normal(self, *shape: int) -> Tensor:
-        """Standard normal numbers, (N, *shape) float32."""
-        return self._fill(shape, np.float32,
-                          lambda g, row: g.standard_normal(dtype=np.float32, out=row))
+        """Standard normal numbers, (N, *shape) float32.
+
+        Box and Muller's transform of uniform ones, for all samples at once: three times as fast as numpy's.
+        """
+        size = math.prod(shape)
+        unit = self.uniform(2, (size + 1) // 2)
+        # a uniform number may be 0, but not 1
+        radius = (1 - unit[:, 0]).log_().mul_(-2).sqrt_()
+        angle = unit[:, 1].mul_(2 * math.pi)
+        pairs = torch.stack((angle.cos().mul_(radius), angle.sin().mul_(radius)), 1)
+        return pairs.flatten(1)[:, :size].reshape(len(self), *shape)
 
     def chance(self, p: float) -> Tensor:
         """True with probability ``p`` for each sample, (N,) bool."""
@@ -90,7 +113,8 @@ class SampleRandom:
         """Integers from ``low`` to ``high - 1``, (N, *shape) int64."""
 
         def draw(generator: np.random.Generator, row: np.ndarray) -> None:
-            row[:] = generator.integers(low, high, row.size)
+            # one number is drawn alike and faster without a size
+            row[:] = generator.integers(low, high, None if row.size == 1 else row.size)
 
         return self._fill(shape, np.int64, draw)
 

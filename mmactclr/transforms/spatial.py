@@ -13,8 +13,8 @@ from torch import Tensor
 from mmactclr.errors import ConfigError
 from mmactclr.registry import TRANSFORMS
 
-from .base import SkeletonTransform, choose, joint_index, per_sample
-from .streams import from_bone, to_bone
+from .base import SkeletonTransform, change_picked, per_sample, spread, take_joints
+from .streams import bone_paths, from_bone, to_bone
 
 _EPS = 1e-8
 
@@ -30,9 +30,20 @@ def linear_map(x: Tensor, matrix: Tensor, centre: int) -> Tensor:
     Returns:
         (N, M, T, V, C).
     """
-    root = x[..., centre:centre + 1, :]
-    moved = torch.bmm((x - root).flatten(1, 3), matrix.to(x))
-    return moved.view_as(x) + root
+    n, _, _, num_joints, c = x.shape
+    # all joints of a frame at once: a joint takes its own position times the matrix, and the rest of the centre's
+    rows = x.new_zeros(n, num_joints, c, num_joints, c)
+    matrix, same, joint = matrix.to(x), torch.eye(c).to(x), torch.arange(num_joints)
+    rows[:, joint, :, joint] = matrix
+    rows[:, centre] = (same - matrix)[:, :, None]
+    rows[:, centre, :, centre] = same
+    return _map_frames(x, rows)
+
+
+def _map_frames(x: Tensor, rows: Tensor) -> Tensor:
+    """Multiply all coordinates of a frame at once with the sample's matrix (N, V, C, V, C): (N, M, T, V, C)."""
+    size = x.shape[3] * x.shape[4]
+    return torch.bmm(x.reshape(len(x), -1, size), rows.view(len(x), size, size)).view(x.shape)
 
 
 def shear_matrix(entries: Tensor) -> Tensor:
@@ -63,6 +74,8 @@ class RandomShear(SkeletonTransform):
         amplitude: Off-diagonal entries are U(-amplitude, amplitude).
     """
 
+    keeps_zero = True
+
     def __init__(self, amplitude: float = 0.5) -> None:
         self.amplitude = amplitude
 
@@ -82,14 +95,15 @@ class RandomFlip(SkeletonTransform):
         p: Probability for each sample.
     """
 
+    keeps_zero = True
+
     def __init__(self, p: float = 0.5) -> None:
         self.p = p
 
     def apply(self, keypoint: Tensor, results: dict[str, Any]) -> Tensor:
         """Flip the chosen samples."""
-        index = joint_index(tuple(results['layout'].flip_index), keypoint.device)
-        picked = self.random(results).chance(self.p)
-        return choose(picked, keypoint.index_select(3, index), keypoint)
+        joints = tuple(results['layout'].flip_index)
+        return change_picked(self.random(results).chance(self.p), keypoint, lambda x, _: take_joints(x, joints))
 
 
 @TRANSFORMS.register_module()
@@ -102,6 +116,8 @@ class RandomRotation(SkeletonTransform):
         max_main: The drawn axis turns by U(0, max_main), in degrees.
         max_other: The two others turn by U(0, max_other), in degrees.
     """
+
+    keeps_zero = True
 
     def __init__(self, max_main: float = 30., max_other: float = 1.) -> None:
         self.max_main, self.max_other = max_main, max_other
@@ -131,16 +147,25 @@ class GaussianNoise(SkeletonTransform):
         p: Probability for each sample.
     """
 
+    keeps_zero = True
+
     def __init__(self, std: float = 0.01, p: float = 0.5) -> None:
         self.std, self.p = std, p
 
     def apply(self, keypoint: Tensor, results: dict[str, Any]) -> Tensor:
         """Add noise to the chosen samples."""
         random = self.random(results)
-        scale = random.chance(self.p).float().mul_(self.std)
-        noise = random.normal(*keypoint.shape[1:])
-        return keypoint + per_sample(noise, keypoint) * per_sample(scale, keypoint).view(
-            -1, 1, 1, 1, 1)
+        picked = random.chance(self.p)
+
+        there = results['mask']
+
+        def noisy(x: Tensor, rows: Tensor) -> Tensor:
+            # the numbers are most of the cost: none for samples that stay as they are
+            noise = per_sample(random.only(rows).normal(*x.shape[1:]), x)
+            scale = there[rows.to(there.device)].to(x) * self.std
+            return torch.addcmul(x, noise, scale[:, :, None, None, None])
+
+        return change_picked(picked, keypoint, noisy)
 
 
 @TRANSFORMS.register_module()
@@ -151,6 +176,8 @@ class AxisMask(SkeletonTransform):
         p: Probability for each sample.
     """
 
+    keeps_zero = True
+
     def __init__(self, p: float = 0.5) -> None:
         self.p = p
 
@@ -160,7 +187,7 @@ class AxisMask(SkeletonTransform):
         c = keypoint.shape[-1]
         picked, axis = random.chance(self.p), random.integers(0, c)
         keep = ~(picked[:, None] & (axis[:, None] == torch.arange(c)))
-        return keypoint * per_sample(keep.float(), keypoint)[:, None, None, None]
+        return keypoint * spread(per_sample(keep.float(), keypoint)[:, None, None, None], keypoint)
 
 
 @TRANSFORMS.register_module()
@@ -178,6 +205,8 @@ class JointCorruption(SkeletonTransform):
     Raises:
         ConfigError: If one of them lies outside [0, 1].
     """
+
+    keeps_zero = True
 
     def __init__(self, share: float = 0.6, zeroed: float = 0.5) -> None:
         for name, value in dict(share=share, zeroed=zeroed).items():
@@ -199,6 +228,7 @@ class _ScaleBones(SkeletonTransform):
     """Multiply the bones of each sample by constant random factors; the centre joint stays."""
 
     joints_only = True
+    keeps_zero = True
 
     def __init__(self, low: float, high: float) -> None:
         if not 0 <= low <= high:
@@ -210,8 +240,15 @@ class _ScaleBones(SkeletonTransform):
         """Scale the bones and integrate from the centre."""
         layout = results['layout']
         factor = self.random(results).uniform(layout.num_joints, low=self.low, high=self.high)
-        bones = to_bone(keypoint, layout) * per_sample(factor, keypoint)[:, None, None, :, None]
-        return from_bone(bones, layout, keypoint[..., layout.centre, :])
+        n, _, _, num_joints, c = keypoint.shape
+        bones = to_bone(torch.eye(num_joints)[..., None], layout)[..., 0]
+        # the centre stands for itself
+        factor[:, layout.centre] = bones[layout.centre, layout.centre] = 1
+        # joints to bones, each bone times its factor, bones to joints: one matrix for each sample
+        matrix = bones @ (factor[:, :, None] * bone_paths(layout))
+        rows, axis = keypoint.new_zeros(n, num_joints, c, num_joints, c), torch.arange(c)
+        rows[:, :, axis, :, axis] = matrix.to(keypoint)
+        return _map_frames(keypoint, rows)
 
 
 @TRANSFORMS.register_module()

@@ -5,6 +5,7 @@ last frame 0, bone is child - parent. All three come from the same augmented joi
 """
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from mmactclr.errors import ConfigError
 from mmactclr.registry import TRANSFORMS
 from mmactclr.structures.layouts import Layout
 
-from .base import SkeletonTransform, joint_index
+from .base import SkeletonTransform, take_joints
 
 STREAMS = ('joint', 'motion', 'bone')
 
@@ -28,7 +29,7 @@ def to_motion(x: Tensor) -> Tensor:
 
 def to_bone(x: Tensor, layout: Layout) -> Tensor:
     """Vector from the parent to each joint, 0 at the centre: (..., V, C) -> (..., V, C)."""
-    return x - x.index_select(-2, joint_index(tuple(layout.parents), x.device))
+    return x - take_joints(x, tuple(layout.parents))
 
 
 def from_bone(bones: Tensor, layout: Layout, root: Tensor | None = None) -> Tensor:
@@ -42,12 +43,22 @@ def from_bone(bones: Tensor, layout: Layout, root: Tensor | None = None) -> Tens
     Returns:
         Joint positions, (..., V, C).
     """
-    joints: list[Any] = [None] * layout.num_joints
-    joints[layout.centre] = torch.zeros_like(bones[..., 0, :]) if root is None else root
+    bones = bones.clone()
+    bones[..., layout.centre, :] = 0 if root is None else root
+    # one product with zeros and ones in place of an addition for every joint
+    paths = torch.kron(bone_paths(layout), torch.eye(bones.shape[-1])).to(bones)
+    return torch.matmul(bones.flatten(-2), paths).view_as(bones)
+
+
+@functools.lru_cache(maxsize=64)
+def bone_paths(layout: Layout) -> Tensor:
+    """Which bones (rows) lead from the centre to each joint (columns), the centre itself included: (V, V) 0 or 1."""
+    paths = torch.zeros(layout.num_joints, layout.num_joints)
     for joint in layout.order:
         if joint != layout.centre:
-            joints[joint] = joints[layout.parents[joint]] + bones[..., joint, :]
-    return torch.stack(joints, -2)
+            paths[:, joint] = paths[:, layout.parents[joint]]
+        paths[joint, joint] = 1
+    return paths
 
 
 def to_stream(x: Tensor, stream: str, layout: Layout) -> Tensor:

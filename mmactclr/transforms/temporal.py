@@ -13,7 +13,7 @@ from torch import Tensor
 from mmactclr.errors import ConfigError
 from mmactclr.registry import TRANSFORMS
 
-from .base import SkeletonTransform, choose, per_sample
+from .base import SkeletonTransform, change_picked, per_sample
 
 
 def take_frames(x: Tensor, frames: Tensor) -> Tensor:
@@ -96,6 +96,8 @@ class RandomTemporalCrop(SkeletonTransform):
         pad_divisor: T // pad_divisor frames are padded at each end.
     """
 
+    keeps_zero = True
+
     def __init__(self, pad_divisor: int = 6) -> None:
         if pad_divisor < 1:
             raise ConfigError(f'RandomTemporalCrop: pad_divisor is {pad_divisor}, expected >= 1')
@@ -117,6 +119,8 @@ class RandomWindow(SkeletonTransform):
         low: Smallest share of the length.
         high: Largest share of the length.
     """
+
+    keeps_zero = True
 
     def __init__(self, low: float = 0.4, high: float = 1.) -> None:
         if not 0 < low <= high <= 1:
@@ -146,6 +150,8 @@ class GaussianBlur(SkeletonTransform):
             blur also enlarges the skeleton 1 to 5 times.
     """
 
+    keeps_zero = True
+
     def __init__(self, kernel_size: int = 15, sigma: tuple[float, float] = (0.1, 2.),
                  p: float = 0.5, normalise: bool = True) -> None:
         if kernel_size < 1 or kernel_size % 2 == 0:
@@ -159,9 +165,12 @@ class GaussianBlur(SkeletonTransform):
         """Blur the chosen samples."""
         random = self.random(results)
         picked = random.chance(self.p)
-        sigma = per_sample(random.uniform(low=self.sigma[0], high=self.sigma[1]), keypoint)
-        kernel = gaussian_kernel(sigma, self.kernel_size, self.normalise)
-        return choose(picked, filter_frames(keypoint, kernel), keypoint)
+        sigma = random.uniform(low=self.sigma[0], high=self.sigma[1])
+
+        def blurred(x: Tensor, rows: Tensor) -> Tensor:
+            return filter_frames(x, gaussian_kernel(per_sample(sigma[rows], x), self.kernel_size, self.normalise))
+
+        return change_picked(picked, keypoint, blurred)
 
 
 @TRANSFORMS.register_module()
@@ -172,12 +181,14 @@ class TemporalFlip(SkeletonTransform):
         p: Probability for each sample.
     """
 
+    keeps_zero = True
+
     def __init__(self, p: float = 0.5) -> None:
         self.p = p
 
     def apply(self, keypoint: Tensor, results: dict[str, Any]) -> Tensor:
         """Reverse the frames of the chosen samples."""
-        return choose(self.random(results).chance(self.p), keypoint.flip(2), keypoint)
+        return change_picked(self.random(results).chance(self.p), keypoint, lambda x, _: x.flip(2))
 
 
 @TRANSFORMS.register_module()
@@ -189,6 +200,8 @@ class TimeInterpolate(SkeletonTransform):
         high: Largest new length, in units of T.
         p: Probability for each sample.
     """
+
+    keeps_zero = True
 
     def __init__(self, low: float = 0.5, high: float = 1.5, p: float = 0.5) -> None:
         if not 0 < low <= high:
@@ -204,6 +217,10 @@ class TimeInterpolate(SkeletonTransform):
         length = (random.uniform(low=self.low, high=self.high) * t).floor().clamp_min(1)
         frames = torch.arange(t, dtype=torch.float32)
         position = (frames + 0.5) * (t / length[:, None]) - 0.5
-        inside = per_sample((frames < length[:, None]).float(), keypoint)
-        changed = sample_frames(keypoint, position.to(keypoint.device))
-        return choose(picked, changed * inside[:, None, :, None, None], keypoint)
+        inside = (frames < length[:, None]).float()
+
+        def resampled(x: Tensor, rows: Tensor) -> Tensor:
+            read = sample_frames(x, position[rows].to(x.device))
+            return read * per_sample(inside[rows], x)[:, None, :, None, None]
+
+        return change_picked(picked, keypoint, resampled)

@@ -9,6 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmactclr.transforms import SampleRandom, random_partner
+from mmactclr.transforms.seeding import seeded_generators
+
+WORDS = st.integers(0, 2**64 - 1) | st.integers(0, 2**32) | st.just(2**32 - 1)
 
 DRAWS = {
     'uniform': lambda r: r.uniform(3, 2),
@@ -72,6 +75,40 @@ def test_from_global_follows_the_global_generator():
     torch.manual_seed(1)
     assert torch.equal(SampleRandom.from_global(3).uniform(), first)
     assert not torch.equal(first, next_one)
+
+
+@given(st.lists(WORDS, min_size=2, max_size=3), st.lists(WORDS, max_size=5), st.lists(WORDS, min_size=1, max_size=2))
+def test_seeds_at_once_are_those_of_numpy(before, index, after):
+    found = seeded_generators(before, index, after)
+    assert len(found) == len(index)
+    for i, generator in zip(index, found, strict=True):
+        expected = np.random.Generator(np.random.SFC64([*before, i, *after]))
+        assert (generator.integers(0, 2**62, 4) == expected.integers(0, 2**62, 4)).all()
+
+
+def test_some_samples_draw_as_among_all_and_the_others_stay():
+    whole, random = (SampleRandom(0, 0, range(6), 'v') for _ in range(2))
+    rows = torch.tensor([4, 1])
+    first, second = whole.uniform(3), whole.uniform(3)
+    some = random.only(rows)
+    assert len(some) == 2 and torch.equal(some.uniform(3), first[rows])
+    after = random.uniform(3)
+    assert torch.equal(after[rows], second[rows])
+    assert torch.equal(after[[0, 2, 3, 5]], first[[0, 2, 3, 5]])
+
+
+@pytest.mark.parametrize('size', [1, 2, 5])
+def test_normal_numbers_follow_the_normal_distribution_and_are_independent(size):
+    drawn = SampleRandom(2, 0, range(20_000), 'v').normal(size).double().numpy()
+    for column in drawn.T:
+        # the distance of Kolmogorov and Smirnov, one in a thousand lies above 1.95 / sqrt(n)
+        edges = torch.special.ndtr(torch.from_numpy(np.sort(column))).numpy()
+        assert np.abs(edges - (np.arange(len(column)) + 0.5) / len(column)).max() < 1.95 / len(column)**0.5
+        assert (column ** 4).mean() == pytest.approx(3, abs=0.25)
+    if size > 1:
+        for power in (1, 2):
+            correlation = np.corrcoef((drawn ** power).T) - np.eye(size)
+            assert np.abs(correlation).max() < 0.035
 
 
 @given(st.integers(0, 60), st.integers(0, 2**31))

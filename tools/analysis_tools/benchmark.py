@@ -11,7 +11,7 @@ go to the terminal and, with the machine they are of, to FOLDER/SUBCOMMAND.json 
 Examples:
     python tools/analysis_tools/benchmark.py encoder
     python tools/analysis_tools/benchmark.py step configs/actclr_release/actclr-release_joint_ntu60_xview.py --batch 128
-    python tools/analysis_tools/benchmark.py data --grow
+    python tools/analysis_tools/benchmark.py encoder --grow
 """
 import argparse
 import sys
@@ -23,7 +23,7 @@ DEFAULT_CONFIG = 'configs/actclr/actclr_joint_ntu60_xsub.py'
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    from mmactclr.apis.benchmark import PARTS, PRECISIONS
+    from mmactclr.apis.benchmark import PARTS
     from mmactclr.utils.cli import OptionsAction
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = parser.add_subparsers(dest='part', required=True, metavar='PART')
@@ -32,16 +32,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         sub.add_argument('config', nargs='?', default=DEFAULT_CONFIG,
                          help='pretraining config whose encoder, method and views are measured (default: %(default)s)')
         part.add_arguments(sub)
-        sub.add_argument('--frames', type=int, help='frames T (default: those of the config)')
-        sub.add_argument('--persons', type=int, help='persons M (default: those of the config)')
-        sub.add_argument('--absent', type=float, default=0.65,
-                         help='share of the persons after the first who are absent (default: %(default)s)')
-        sub.add_argument('--precision', nargs='+', choices=PRECISIONS, default=['fp32', 'bf16'],
-                         help='precisions of the encoder; tf32 on a GPU (default: fp32 bf16)')
         sub.add_argument('--device', default='cpu', help='cpu, cuda, cuda:N or auto (default: %(default)s)')
         sub.add_argument('--threads', type=int, default=1, help='threads of PyTorch (default: %(default)s)')
         sub.add_argument('--repeats', type=int, default=7, help='rounds of a median (default: %(default)s)')
-        sub.add_argument('--grow', action='store_true', help='also measure how the costs grow with the sizes')
         sub.add_argument('--cfg-options', nargs='+', action=OptionsAction, metavar='KEY=VALUE',
                          help='override fields of the config')
         sub.add_argument('--out', metavar='FOLDER', default='work_dirs/benchmark',

@@ -1,5 +1,4 @@
 """What a part of the toolkit costs on this machine, beside a plain implementation of the same arithmetic."""
-from .measure import PRECISIONS
 from .running import PARTS, run_benchmark
 
-__all__ = ['PARTS', 'PRECISIONS', 'run_benchmark']
+__all__ = ['PARTS', 'run_benchmark']

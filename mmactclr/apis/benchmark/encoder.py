@@ -24,7 +24,7 @@ from .measure import (
     ratio,
 )
 from .plain_encoder import PlainSTGCN
-from .setup import Size, read_config, size_of, synthetic_batch
+from .setup import Size, add_size_arguments, read_config, size_of, synthetic_batch
 
 MODES = ('inference', 'training')
 # a skeleton with fewer joints, to see how they matter
@@ -79,7 +79,7 @@ class EncoderCase:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What can be said about the encoder."""
-    parser.add_argument('--batch', type=int, default=32, help='sequences (default: %(default)s)')
+    add_size_arguments(parser, batch=32)
     parser.add_argument('--compile', action='store_true', help='torch.compile the encoder')
 
 

@@ -13,7 +13,7 @@ from mmactclr.evaluation import knn_predict
 
 from .encoder import EncoderCase
 from .measure import Row, Table, alternate, check_precisions, find_device, ratio
-from .setup import read_config, size_of
+from .setup import add_size_arguments, read_config, size_of
 
 CLASSES, NEIGHBOURS, TEMPERATURE = 60, 20, 0.1
 PROBE_EPOCHS = 100
@@ -21,7 +21,7 @@ PROBE_EPOCHS = 100
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What can be said about evaluation."""
-    parser.add_argument('--batch', type=int, default=128, help='sequences of a batch (default: %(default)s)')
+    add_size_arguments(parser, batch=128)
     parser.add_argument('--bank', type=int, default=40091,
                         help='training features, by default those of NTU RGB+D 60 cross-subject (%(default)s)')
     parser.add_argument('--queries', type=int, default=2048, help='test features (default: %(default)s)')

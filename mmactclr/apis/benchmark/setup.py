@@ -1,4 +1,5 @@
 """Methods, optimisers and batches of the size of a config, without its data."""
+import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,18 @@ class Size:
     frames: int
     persons: int
     absent: float = ABSENT
+
+
+def add_size_arguments(parser: argparse.ArgumentParser, batch: int) -> None:
+    """What can be said about the size of a batch and the precision of the encoder."""
+    parser.add_argument('--batch', type=int, default=batch, help='sequences (default: %(default)s)')
+    parser.add_argument('--frames', type=int, help='frames T (default: those of the config)')
+    parser.add_argument('--persons', type=int, help='persons M (default: those of the config)')
+    parser.add_argument('--absent', type=float, default=ABSENT,
+                        help='share of the persons after the first who are absent (default: %(default)s)')
+    parser.add_argument('--precision', nargs='+', choices=PRECISIONS, default=['fp32', 'bf16'],
+                        help='precisions of the encoder; tf32 on a GPU (default: fp32 bf16)')
+    parser.add_argument('--grow', action='store_true', help='also measure how the costs grow with the sizes')
 
 
 def read_config(source: str, options: Mapping[str, Any] | None = None) -> Config:

@@ -24,7 +24,7 @@ from .measure import (
     ratio,
 )
 from .plain_step import PlainActCLR
-from .setup import Size, build_method, build_optimizer, read_config, size_of, synthetic_batch
+from .setup import Size, add_size_arguments, build_method, build_optimizer, read_config, size_of, synthetic_batch
 
 # sequences of NTU RGB+D 60, cross-subject, and epochs of the paper: what hours are projected for
 PAPER_SEQUENCES, PAPER_EPOCHS = 40091, 400
@@ -33,7 +33,7 @@ HOUR = 3600
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What can be said about the step."""
-    parser.add_argument('--batch', type=int, default=32, help='sequences (default: %(default)s)')
+    add_size_arguments(parser, batch=32)
     parser.add_argument('--stage', type=int, choices=(1, 2), default=2, help='of ActCLR (default: %(default)s)')
     parser.add_argument('--compile', action='store_true', help='torch.compile the encoders')
     parser.add_argument('--no-memory', action='store_true', help='leave out the processes that measure memory')
