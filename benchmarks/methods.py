@@ -104,8 +104,10 @@ def train(name: str, epochs: int, data: str, folder: Path) -> dict[str, float] |
         return None
     steps = [json.loads(line) for file in folder.glob('*/vis_data/scalars.json')
              for line in file.read_text().splitlines() if '"time"' in line and '"loss"' in line]
-    return dict(seconds=used[0], memory=used[1], step=sum(entry['time'] for entry in steps) / len(steps),
-                steps=max(entry['step'] for entry in steps))
+    # a step as the log has it, by the clock on the wall, which other jobs of the machine slow down
+    slowed = used[2] / used[0]
+    return dict(seconds=used[0], memory=used[1], steps=max(entry['step'] for entry in steps),
+                step=sum(entry['time'] for entry in steps) / len(steps) / slowed)
 
 
 def affordable(name: str, seconds: float, data: str, folder: Path) -> int:
@@ -117,19 +119,21 @@ def affordable(name: str, seconds: float, data: str, folder: Path) -> int:
     return max(PROBE, int((seconds - (probe['seconds'] - training)) * PROBE / training))
 
 
-def call(command: list[str], log: Path) -> tuple[float, float] | None:
-    """Seconds and peak memory in MiB of a process of its own, None if it failed."""
+def call(command: list[str], log: Path) -> tuple[float, float, float] | None:
+    """Seconds of its thread, peak memory in MiB, and seconds by the clock of a process; None if it failed."""
     # batches this small gain nothing from a second thread
     env = {'OMP_NUM_THREADS': '1', **os.environ}
-    measured = [sys.executable, '-c', 'import resource, subprocess, sys, time; start = time.monotonic(); '
+    measured = [sys.executable, '-c', 'import resource, subprocess, sys; '
                 'code = subprocess.run([sys.executable, *sys.argv[1:]]).returncode; '
-                'print("measured", time.monotonic() - start, '
-                'resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024, flush=True); sys.exit(code)', *command]
+                'used = resource.getrusage(resource.RUSAGE_CHILDREN); '
+                'print("measured", used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, flush=True); sys.exit(code)',
+                *command]
+    start = time.monotonic()
     with log.open('w') as file:
         if subprocess.run(measured, cwd=ROOT, env=env, stdout=file, stderr=file).returncode:
             return None
     found = re.search(r'measured (\S+) (\S+)', log.read_text())
-    return float(found[1]), float(found[2])
+    return float(found[1]), float(found[2]), time.monotonic() - start
 
 
 def table(folder: Path) -> str:
