@@ -119,18 +119,26 @@ class ActCLR(MoCo):
         self.hold(z_k)
         # all of them before the first training pass moves the batch statistics that the masks depend on
         queries, scalars = self.queries(views, masks, mixes, z_k, z_anchor)
-        memory, divergence = self.memory.valid(), z_k.new_zeros(())
+        memory, divergence, teachers = self.memory.valid(), z_k.new_zeros(()), {}
         for name, query, mask, target in queries:
             with self.branch_rng(name):
                 feature_map, rows = self.encode(self.backbone, query, mask)
                 z_q = self.projector(rows.mean(feature_map.mean((2, 3))))
-                loss, teacher_entropy = self.mining_loss(z_q, target, memory)
+                loss, teacher_entropy = self.mining_loss(z_q, target, memory, **self.teach(target, memory, teachers))
             divergence = divergence + loss.detach() - teacher_entropy
             yield 'loss_mining' if len(queries) == 1 else f'loss_mining_{name}', loss
         # of several terms the mean: each bounds the information that its own query shares with the key
         self.log_scalars = {
             'mi_bound': self.log_candidates(memory) - divergence / len(queries), 'kl': divergence,
             'anchor_similarity': F.cosine_similarity(z_k, z_anchor).mean(), **scalars}
+
+    def teach(self, target: Tensor, memory: Tensor, teachers: dict[int, Any]) -> dict[str, Any]:
+        """The teacher's part of a mining loss that can be had apart, computed once for all terms of one target."""
+        if not hasattr(self.mining_loss, 'teacher') or not len(memory):
+            return {}
+        if id(target) not in teachers:
+            teachers[id(target)] = self.mining_loss.teacher(target, memory)
+        return dict(teacher=teachers[id(target)])
 
     def log_candidates(self, memory: Tensor) -> Tensor:
         """log of the number of keys that the mining loss compares over, the ceiling of the bound."""

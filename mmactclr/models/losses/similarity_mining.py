@@ -1,4 +1,6 @@
 """Similarity mining: the key's similarities to the memory teach the query, Eq. 11."""
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,8 +9,34 @@ from mmactclr.errors import ConfigError
 from mmactclr.registry import MODELS
 
 
+class Teacher(NamedTuple):
+    """What the keys of a batch say about the memory.
+
+    Attributes:
+        log_probability: (N, K) log p_k, over the memory or over its chosen keys.
+        chosen: (N, K) which keys of the memory; None for all of them in order.
+    """
+
+    log_probability: Tensor
+    chosen: Tensor | None
+
+
+@torch.no_grad()
+def similarity_teacher(z_k: Tensor, memory: Tensor, tau_k: float, ceiling: float | None = None,
+                       top_k: int | None = None) -> Teacher:
+    """The teacher of :func:`similarity_mining`, for several students of the same keys."""
+    teacher = F.normalize(z_k, dim=1) @ memory.t()
+    if ceiling is not None:
+        teacher = teacher.masked_fill(teacher > ceiling, -1.0)
+    chosen = None
+    if top_k is not None and top_k < len(memory):
+        teacher, chosen = teacher.topk(top_k, dim=1)
+    return Teacher(F.log_softmax(teacher / tau_k, dim=1), chosen)
+
+
 def similarity_mining(z_q: Tensor, z_k: Tensor, memory: Tensor, tau_q: float, tau_k: float, squared: bool = False,
-                      ceiling: float | None = None, top_k: int | None = None) -> tuple[Tensor, Tensor]:
+                      ceiling: float | None = None, top_k: int | None = None,
+                      teacher: Teacher | None = None) -> tuple[Tensor, Tensor]:
     """Eq. 11, supplement of Lin et al., CVPR 2023: cross-entropy between two views' similarities.
 
     Args:
@@ -21,31 +49,24 @@ def similarity_mining(z_q: Tensor, z_k: Tensor, memory: Tensor, tau_q: float, ta
         ceiling: The teacher's similarities above it count as -1: nearly the sequence itself, as the release has it.
             None sets no limit.
         top_k: Compare over the teacher's ``top_k`` most similar keys only, as the release does; all if None.
+        teacher: What :func:`similarity_teacher` made of ``z_k`` before.
 
     Returns:
         ``(loss, teacher_entropy)``: the mean cross-entropy, and the mean entropy H(p_k), without
         gradient; their difference is the KL divergence of the information-bottleneck view.
     """
-    z_q, z_k = F.normalize(z_q, dim=1), F.normalize(z_k.detach(), dim=1)
+    z_q = F.normalize(z_q, dim=1)
     if len(memory) == 0:
         return z_q.sum() * 0.0, z_q.new_zeros(())
+    log_teacher, chosen = teacher or similarity_teacher(z_k, memory, tau_k, ceiling, top_k)
+    probability = log_teacher.exp()
     student = z_q @ memory.t()
-    with torch.no_grad():
-        teacher = z_k @ memory.t()
-        if ceiling is not None:
-            teacher = teacher.masked_fill(teacher > ceiling, -1.0)
-        chosen = None
-        if top_k is not None and top_k < len(memory):
-            teacher, chosen = teacher.topk(top_k, dim=1)
-        log_teacher = F.log_softmax(teacher / tau_k, dim=1)
-        teacher = log_teacher.exp()
-        entropy = -(teacher * log_teacher).sum(1).mean()
     if chosen is not None:
         student = student.gather(1, chosen)
     if squared:
         student = student.square()
     log_student = F.log_softmax(student / tau_q, dim=1)
-    return -(teacher * log_student).sum(1).mean(), entropy
+    return -(probability * log_student).sum(1).mean(), -(probability * log_teacher).sum(1).mean()
 
 
 @MODELS.register_module()
@@ -75,6 +96,12 @@ class SimilarityMiningLoss(nn.Module):
         self.tau_q, self.tau_k = tau_q, tau_k
         self.squared, self.ceiling, self.top_k = squared, ceiling, top_k
 
-    def forward(self, z_q: Tensor, z_k: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+    def teacher(self, z_k: Tensor, memory: Tensor) -> Teacher:
+        """What keys (N, D) say about a memory (K, D), for :meth:`forward` of several queries that share them."""
+        return similarity_teacher(z_k, memory, self.tau_k, self.ceiling, self.top_k)
+
+    def forward(self, z_q: Tensor, z_k: Tensor, memory: Tensor, teacher: Teacher | None = None
+                ) -> tuple[Tensor, Tensor]:
         """Loss and teacher entropy of (N, D) queries and keys over a (K, D) memory; two scalars."""
-        return similarity_mining(z_q, z_k, memory, self.tau_q, self.tau_k, self.squared, self.ceiling, self.top_k)
+        return similarity_mining(z_q, z_k, memory, self.tau_q, self.tau_k, self.squared, self.ceiling, self.top_k,
+                                 teacher)
