@@ -130,14 +130,14 @@ def find_block(model, x, mixed) -> tuple[torch.Tensor, int]:
 def watch_encoder(model) -> list[torch.Tensor]:
     """Inputs of the online encoder, (N, M, T, V, C), in the order of its passes."""
     passes: list[torch.Tensor] = []
-    encode = model.encode
+    encode = model.encode_distinct
 
     def recorded(backbone, x, mask):
         if backbone is model.backbone:
             passes.append(x.detach().clone())
         return encode(backbone, x, mask)
 
-    model.encode = recorded
+    model.encode_distinct = recorded
     return passes
 
 

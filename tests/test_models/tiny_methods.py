@@ -34,8 +34,8 @@ def in_double(model):
     """The model with an encoder in float64, where a run rounds the feature map to float32."""
     def encode(backbone, x, mask):
         rows_in, rows = fold_persons(x.double(), mask, model.skip_absent)
-        return backbone(rows_in), rows
+        return backbone(rows_in), rows, None
 
     model = model.double()
-    model.encode = encode
+    model.encode_distinct = encode
     return model

@@ -122,8 +122,7 @@ class ActCLR(MoCo):
         memory, divergence, teachers = self.memory.valid(), z_k.new_zeros(()), {}
         for name, query, mask, target in queries:
             with self.branch_rng(name):
-                feature_map, rows = self.encode(self.backbone, query, mask)
-                z_q = self.projector(rows.mean(feature_map.mean((2, 3))))
+                z_q = self.projector(self.pool(self.backbone, query, mask))
                 loss, teacher_entropy = self.mining_loss(z_q, target, memory, **self.teach(target, memory, teachers))
             divergence = divergence + loss.detach() - teacher_entropy
             yield 'loss_mining' if len(queries) == 1 else f'loss_mining_{name}', loss
@@ -263,8 +262,7 @@ class ActCLR(MoCo):
                               "the training set; add dict(type='StaticAnchorHook') to custom_hooks")
         with eval_mode(self.backbone_k, self.projector_k):
             mask = anchor[None].flatten(2).abs().amax(2) > 0
-            feature_map, rows = self.encode(self.backbone_k, anchor[None], mask)
-            return self.projector_k(rows.mean(feature_map.mean((2, 3))))
+            return self.projector_k(self.pool(self.backbone_k, anchor[None], mask))
 
     @torch.no_grad()
     def online_actionlet(self, x: Tensor, mask: Tensor, z_anchor: Tensor) -> tuple[Tensor, PersonRows]:

@@ -2,7 +2,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from mmactclr.errors import ConfigError
@@ -68,14 +67,11 @@ class AimCLR(MoCo):
 
         Query and extreme view have graphs of their own; the last two share one pass through the encoder.
         """
-        feature_map, rows = self.encode(self.backbone, views['query'], masks['query'])
-        z_q = self.projector(rows.mean(feature_map.mean((2, 3))))
+        z_q = self.project_query(views, masks)
         feature_map, rows = self.encode(self.backbone, views['extreme'], masks['extreme'])
         z_e = self.projector(rows.mean(feature_map.mean((2, 3))))
         z_d = self.projector(rows.mean(self.drop(feature_map).mean((2, 3))))
-        with torch.no_grad():
-            feature_map, rows = self.encode(self.backbone_k, views['key'], masks['key'])
-            z_k = self.projector_k(rows.mean(feature_map.mean((2, 3))))
+        z_k = self.project_key(views, masks)
         self.hold(z_k)
         memory = self.memory.valid()
         query, extreme, dropped = (self.contrastive_loss.logits(z, z_k, memory) for z in (z_q, z_e, z_d))

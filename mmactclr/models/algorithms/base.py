@@ -100,6 +100,16 @@ class BaseAlgorithm(BaseModel):
 
     def encode(self, backbone: nn.Module, x: Tensor, mask: Tensor) -> tuple[Tensor, PersonRows]:
         """Feature map (P, C, T', V) in fp32 of (N, M, T, V, C), and the rows it belongs to."""
+        feature_map, rows, where = self.encode_distinct(backbone, x, mask)
+        return (feature_map if where is None else feature_map.index_select(0, where)), rows
+
+    def encode_distinct(self, backbone: nn.Module, x: Tensor, mask: Tensor
+                        ) -> tuple[Tensor, PersonRows, Tensor | None]:
+        """:meth:`encode` before the features of the absent, which are all the same, are copied.
+
+        Returns:
+            Feature map (D, C, T', V), the P rows, and which of D each of them has, (P,); None where D is P.
+        """
         inputs, rows = fold_persons(x, mask, self.skip_absent)
         # those who are absent all have the same features; in training their dropout is one, their statistics are kept
         counted = backbone.training and takes_copies(type(backbone))
@@ -112,8 +122,7 @@ class BaseAlgorithm(BaseModel):
                 feature_map = backbone(inputs[distinct.first], distinct.copies)
             else:
                 feature_map = backbone(inputs[distinct.first])
-        feature_map = feature_map.float()
-        return (feature_map if distinct is None else feature_map[distinct.where]), rows
+        return feature_map.float(), rows, distinct.where if distinct else None
 
     # progress
 

@@ -53,8 +53,9 @@ class SingleStream(BaseAlgorithm):
 
     def pool(self, backbone: nn.Module, x: Tensor, mask: Tensor) -> Tensor:
         """Mean over time, joints and persons of the feature map of (N, M, T, V, C), (N, D)."""
-        feature_map, rows = self.encode(backbone, x, mask)
-        return rows.mean(feature_map.mean((2, 3)))
+        feature_map, rows, where = self.encode_distinct(backbone, x, mask)
+        pooled = feature_map.mean((2, 3))
+        return rows.mean(pooled if where is None else pooled.index_select(0, where))
 
     @torch.no_grad()
     def extract(self, keypoint: Tensor, mask: Tensor) -> dict[str, Tensor]:
