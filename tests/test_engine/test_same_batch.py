@@ -20,7 +20,7 @@ import sys
 from mmengine.config import Config
 from mmengine.dist import all_reduce_dict, get_rank
 from mmengine.hooks import Hook
-from mmactclr.apis import run_training
+from mmactclr.apis import run_test, run_training
 from mmactclr.registry import HOOKS
 
 
@@ -32,6 +32,14 @@ class Losses(Hook):
         loss = dict(loss=outputs['loss'].clone())
         all_reduce_dict(loss, op='mean')
         self.losses.append(float(loss['loss']))
+
+
+def evaluate(name, launcher):
+    cfg = Config.fromfile('alone.py')
+    cfg.experiment_name = name
+    metrics = run_test(cfg, sys.argv[2], work_dir=name, launcher=launcher)
+    if get_rank() == 0:
+        json.dump(metrics, open(f'{name}/numbers.json', 'w'))
 
 
 def train(name, launcher):
@@ -55,7 +63,7 @@ for name, processes in json.loads(sys.argv[1]):
                               MASTER_ADDR='localhost', MASTER_PORT=str(port))
             code = 1
             try:
-                train(name, 'pytorch' if processes else 'none')
+                (evaluate if 'test' in name else train)(name, 'pytorch' if processes else 'none')
                 code = 0
             finally:
                 sys.stderr.flush()
@@ -67,6 +75,8 @@ for name, processes in json.loads(sys.argv[1]):
 BATCH, STEPS = 8, 20
 # processes of each run, none without a launcher
 RUNS = {'alone': 0, 'two': 2, 'four': 4, 'local': 2}
+# tests of the checkpoint of the first of them
+TESTS = {'test': 0, 'test two': 2, 'test four': 4}
 METHODS = ['actclr_joint_ntu60_xsub', 'crosclr_3s_ntu60_xsub']
 
 
@@ -100,10 +110,15 @@ def runs(request, tmp_path_factory, tiny_archive, tiny_config, repo_root):
         cfg.dump(folder / f'{name}.py')
     (folder / 'script.py').write_text(SCRIPT)
     done = subprocess.run(
-        [sys.executable, 'script.py', json.dumps(list(RUNS.items()))], cwd=folder, text=True, capture_output=True,
+        [sys.executable, 'script.py', json.dumps(list({**RUNS, **TESTS}.items())), last_checkpoint(folder, 'alone')],
+        cwd=folder, text=True, capture_output=True,
         env=dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='', PYTHONPATH=str(repo_root)))
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
+
+
+def last_checkpoint(runs: Path, name: str) -> Path:
+    return runs / name / f'epoch_{STEPS // 2}.pth'
 
 
 def losses(runs: Path, name: str) -> torch.Tensor:
@@ -111,7 +126,7 @@ def losses(runs: Path, name: str) -> torch.Tensor:
 
 
 def memory(runs: Path, name: str) -> torch.Tensor:
-    state = torch.load(runs / name / f'epoch_{STEPS // 2}.pth', weights_only=True)['state_dict']
+    state = torch.load(last_checkpoint(runs, name), weights_only=True)['state_dict']
     return torch.cat([value for key, value in state.items() if key.endswith('memory.keys')], 1)
 
 
@@ -131,6 +146,15 @@ def test_memories_hold_the_same_keys(runs, name):
     # the same set, in the order in which processes are asked for theirs
     assert distance.min(0).values.max() < 1e-4 and distance.min(1).values.max() < 1e-4
     assert sorted(distance.argmin(1).tolist()) == list(range(len(alone)))
+
+
+@pytest.mark.parametrize('name', ['test two', 'test four'])
+def test_an_evaluation_gives_the_numbers_of_one_process(runs, name):
+    alone, shared = (json.loads((runs / each / 'numbers.json').read_text()) for each in ('test', name))
+    # random weights of this size tell sequences apart by less than the rounding that comes with the size of a batch
+    counted = {metric for metric in alone if not metric.startswith('untrained_encoder')}
+    assert {'knn/backbone_k20', 'linear/backbone_top1'} <= counted and shared.keys() == alone.keys()
+    assert {metric: shared[metric] for metric in counted} == {metric: alone[metric] for metric in counted}
 
 
 def test_names_in_a_checkpoint_stay_and_one_process_does_as_before():
