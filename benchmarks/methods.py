@@ -44,7 +44,8 @@ class Method:
 # mines, as the neighbours that it would find in so few epochs are mostly of other classes
 METHODS = {
     'SkeletonCLR': Method('skeletonclr/skeletonclr_joint', '1 + 1'),
-    'ActCLR': Method('actclr/actclr_joint', '1 + 2 (mask, key)', ('model.stage_epochs=[{two_thirds},{third}]',)),
+    'ActCLR': Method('actclr/actclr_joint', '1 + 2 (mask, key) + anchor',
+                     ('model.stage_epochs=[{two_thirds},{third}]',)),
     'AimCLR': Method('aimclr/aimclr_joint', '2 + 1', ('model.mining_epoch={three_quarters}',)),
     'SkeleMixCLR': Method('skelemixclr/skelemixclr_joint', '2 + 1'),
     'SkeleMixCLR+': Method('skelemixclr_plus/skelemixclr-plus_joint', '4 + 1'),
@@ -62,8 +63,9 @@ def parse_args() -> argparse.Namespace:
                         help=f'of {", ".join(METHODS)} (default: all)')
     parser.add_argument('--epochs', type=int, default=75, help='epochs of every method (default: %(default)s)')
     parser.add_argument('--seconds', type=float,
-                        help='instead of --epochs: as many as a method ends in so long, its tests included')
-    parser.add_argument('--data', default='utdmhad_xsub', help='ending of the configs (default: %(default)s)')
+                        help='instead of --epochs: as many as a method ends in so long, its last validation included')
+    parser.add_argument('--data', default='utdmhad_xsub',
+                        help='ending of configs with the short recipe (default: %(default)s)')
     parser.add_argument('--hours', type=float, default=2., help='start nothing after so long (default: %(default)s)')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/methods'),
                         help='folder for runs and table.md (default: %(default)s)')
@@ -161,7 +163,7 @@ def table(folder: Path) -> str:
 def main() -> None:
     """Run what is missing, then write the table."""
     args = parse_args()
-    start = time.monotonic()
+    start, failed = time.monotonic(), 0
     for name in args.methods:
         folder = (args.out / name).resolve()
         if (folder / RESULTS).is_file():
@@ -169,11 +171,13 @@ def main() -> None:
         if time.monotonic() - start > 3600 * args.hours:
             print('time is up; the same command goes on from here', flush=True)
             break
-        run(name, args)
+        failed += not run(name, args)
     args.out.mkdir(parents=True, exist_ok=True)
     text = table(args.out)
     (args.out / 'table.md').write_text(text + '\n')
     print('\n' + text)
+    if failed:
+        sys.exit(1)
 
 
 if __name__ == '__main__':

@@ -47,7 +47,8 @@ def test_options_of_the_tools_exist(page):
     for tool, rest in re.findall(r'python (tools/\S+\.py)([^\n`]*)', commands):
         datasets = ROOT / 'mmactclr' / 'datasets'
         formats = [path for room in ('converters', 'exporters') for path in (datasets / room).glob('*.py')]
-        source = ''.join(path.read_text() for path in [ROOT / tool, *formats])
+        parts = (ROOT / 'mmactclr' / 'apis' / 'benchmark').glob('*.py') if tool.endswith('benchmark.py') else ()
+        source = ''.join(path.read_text() for path in [ROOT / tool, *formats, *parts])
         for option in set(re.findall(r'(--[a-z-]+)', rest)) - {'--help'}:
             assert f"'{option}'" in source, f'{tool} {option}'
 

@@ -262,6 +262,12 @@ def _check_epochs(cfg: Config) -> None:
 def _check_schedule(cfg: Config, logger: MMLogger) -> None:
     """Say so where a learning rate that was meant to fall does not, as the run was made shorter."""
     epochs = (cfg.get('train_cfg') or {}).get('max_epochs', 0)
+    branch = cfg.model.get('branch', cfg.model)
+    for field in ('mining_epoch', 'cross_epoch'):
+        start = cfg.model.get(field, branch.get(field))
+        if isinstance(start, int) and epochs <= start:
+            logger.warning(f'{field} is {start}, the run ends after {epochs} epochs: what the method does after that '
+                           'never begins; set it to fewer epochs than train_cfg.max_epochs')
     schedulers = cfg.get('param_scheduler') or []
     for scheduler in schedulers if isinstance(schedulers, (list, tuple)) else [schedulers]:
         end = max(scheduler.get('milestones') or [scheduler.get('T_max') or 0])

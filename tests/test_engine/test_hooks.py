@@ -59,7 +59,8 @@ def test_memory_takes_the_pending_keys_of_every_branch_once(build, config):
     for number, branch in enumerate(model.branches().values()):
         branch.pending_keys = keys_of(5, number)
     hook.after_train_iter(runner, 0)
-    hook.after_train_iter(runner, 1)
+    with pytest.raises(ConfigError, match='left no keys for its memory'):
+        hook.after_train_iter(runner, 1)
     for number, branch in enumerate(model.branches().values()):
         torch.testing.assert_close(branch.memory.valid(), keys_of(5, number), atol=0, rtol=0)
         assert branch.pending_keys is None

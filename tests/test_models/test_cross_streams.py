@@ -435,3 +435,43 @@ def test_branches_without_a_memory_are_named():
     with pytest.raises(ConfigError, match='branch is of type Recognizer, expected MoCo'):
         CMD(dict(type='Recognizer', layout='ntu25', backbone=backbone, head=None),
             dict(type='NeighbourDistillationLoss'))
+
+
+@pytest.mark.parametrize('config', ['crosclr_3s_ntu60_xsub', 'cmd_3s_ntu60_xsub'])
+def test_memories_of_streams_that_were_trained_apart_are_left_out(config, tiny_options, monkeypatch):
+    warned = []
+    monkeypatch.setattr('mmactclr.models.algorithms.aligned_streams.print_log', lambda text, **_: warned.append(text))
+    cfg = load_config(config, tiny_options('nowhere', config))
+    together, again, apart = (MODELS.build(cfg.model) for _ in range(3))
+    for branch in together.branches().values():
+        branch.memory.enqueue(torch.nn.functional.normalize(torch.randn(6, 4), dim=1))
+    state = together.state_dict()
+    again.load_state_dict(state)
+    assert not warned and {int(branch.memory.filled) for branch in again.branches().values()} == {6}
+    # a joined checkpoint: the same counters, and nothing that says that they were filled together
+    del state['aligned']
+    missing = apart.load_state_dict(state, strict=False)
+    assert 'left out and fill anew' in warned[0] and not missing.unexpected_keys
+    assert {int(branch.memory.filled) for branch in apart.branches().values()} == {0}
+    for name, value in together.named_parameters():
+        assert torch.equal(apart.get_parameter(name), value)
+
+
+@pytest.mark.parametrize('epoch', [0, 149, 150])
+def test_memories_out_of_step_are_refused_in_every_epoch(epoch, tiny_options):
+    config = 'crosclr_3s_ntu60_xsub'
+    model = MODELS.build(load_config(config, tiny_options('nowhere', config)).model)
+    model.branches()['motion'].memory.enqueue(torch.ones(1, 4) / 2)
+    model.set_progress(0, epoch, 0, 0)
+    with pytest.raises(ConfigError, match='out of step'):
+        next(model.losses(dict(inputs={}, masks={})))
+
+
+@pytest.mark.parametrize('streams, message', [
+    (['joint', 'bones'], "streams is .*'bones'.*expected a list of some of joint, motion, bone"),
+    ('joint', "streams is 'joint', expected a list"),
+    (['joint', 'motion', 'bone'], r"data_preprocessor.streams \['joint', 'motion'\]")])
+def test_streams_that_are_none_are_named(streams, message, tiny_options):
+    config = 'crosclr_2s_ntu60_xsub'
+    with pytest.raises(ConfigError, match=message):
+        MODELS.build(dict(load_config(config, tiny_options('nowhere', config)).model, streams=streams))

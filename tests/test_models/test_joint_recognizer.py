@@ -150,3 +150,8 @@ def test_a_diverged_training_is_said_once_and_of_all_streams(train, encoders, ca
     said = ''.join(capfd.readouterr())
     assert said.count('the classifiers of all streams together end with a training loss of') == 1
     assert 'classifier of the' not in said
+
+
+def test_a_fusion_is_refused():
+    with pytest.raises(ConfigError, match='fusion is .* leave fusion out'):
+        JointRecognizer(BRANCH, fusion=dict(joint=1.))

@@ -110,3 +110,9 @@ def test_divergence_and_cross_entropy_pull_alike():
 def test_arguments_out_of_range_are_named(argument):
     with pytest.raises(ConfigError, match=f'{argument} is 0'):
         SimilarityMiningLoss(**{argument: 0})
+
+
+@pytest.mark.parametrize('temperature', [0, -.1, float('nan')])
+def test_a_temperature_of_infonce_that_cannot_be_is_named(temperature):
+    with pytest.raises(ConfigError, match='InfoNCELoss: temperature is'):
+        InfoNCELoss(temperature)

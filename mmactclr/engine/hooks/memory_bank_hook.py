@@ -6,6 +6,7 @@ from mmengine.dist import all_gather
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmactclr.errors import ConfigError
 from mmactclr.registry import HOOKS
 
 from .method import get_branches
@@ -22,8 +23,14 @@ class MemoryBankHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: Any = None) -> None:
-        """Enqueue ``pending_keys`` of every branch, ranks in order."""
+        """Enqueue ``pending_keys`` of every branch, ranks in order.
+
+        Raises:
+            ConfigError: If a branch has none.
+        """
         for branch in get_branches(runner, 'MemoryBankHook', 'pending_keys'):
-            if branch.pending_keys is not None:
-                branch.memory.enqueue(torch.cat(all_gather(branch.pending_keys)))
-                branch.pending_keys = None
+            if branch.pending_keys is None:
+                raise ConfigError(f'{type(branch).__name__} left no keys for its memory after a step, which then stays '
+                                  'empty and teaches nothing; call hold(z_k) in its loss terms')
+            branch.memory.enqueue(torch.cat(all_gather(branch.pending_keys)))
+            branch.pending_keys = None

@@ -1,8 +1,11 @@
 """Streams that learn from each other, by memories whose columns are the same sequences."""
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
+import torch
+from mmengine.logging import print_log
+from torch import Tensor, nn
 
 from mmactclr.errors import ConfigError
 
@@ -36,6 +39,9 @@ class AlignedStreams(MultiStream):
         if strange:
             raise ConfigError(f'{who}: branch is of type {strange[0]}, expected MoCo, which has a memory and a key '
                               'encoder')
+        # stands in checkpoints whose memories were filled together
+        self.register_buffer('aligned', torch.ones((), dtype=torch.bool))
+        self.register_load_state_dict_pre_hook(_forget_foreign_memories)
 
     def memories(self) -> dict[str, Tensor]:
         """What each memory holds, (K', D) unit-length keys by stream, with the same K' in all of them.
@@ -52,3 +58,16 @@ class AlignedStreams(MultiStream):
                               'columns are different sequences; start from the encoders alone: init_from=CKPT in '
                               'place of load_from=CKPT')
         return {stream: bank.valid() for stream, bank in banks.items()}
+
+
+def _forget_foreign_memories(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Leave out memories that were not filled together, as those of streams that were trained apart and joined."""
+    if f'{prefix}aligned' in state:
+        return
+    foreign = [name for name in state if name.startswith(f'{prefix}stream_branches.') and '.memory.' in name]
+    for name in foreign:
+        del state[name]
+    if foreign:
+        print_log(f'{type(module).__name__}: the memories of the checkpoint were filled by streams that were trained '
+                  'apart, so their columns are different sequences; they are left out and fill anew',
+                  logger='current', level=logging.WARNING)

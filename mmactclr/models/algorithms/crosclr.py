@@ -38,10 +38,10 @@ class CrosSCLR(AlignedStreams):
     def __init__(self, branch: Mapping[str, Any], streams: Sequence[str] = ('joint', 'motion', 'bone'),
                  cross_epoch: int = 150, topk: int = 1, context: bool = True, **kwargs: Any) -> None:
         super().__init__(branch, streams, **kwargs)
-        if cross_epoch < 0:
+        if not isinstance(cross_epoch, int) or cross_epoch < 0:
             raise ConfigError(f'CrosSCLR: cross_epoch is {cross_epoch}, expected the number of epochs without the '
                               'cross loss, from 0 up')
-        if topk < 1:
+        if not isinstance(topk, int) or topk < 1:
             raise ConfigError(f'CrosSCLR: topk is {topk}, expected a positive number of nearest keys')
         self.cross_epoch, self.topk, self.context = cross_epoch, topk, context
 
@@ -55,6 +55,8 @@ class CrosSCLR(AlignedStreams):
 
         Views ``query`` and ``key`` are (N, M, T, V, C) in every stream.
         """
+        # in every epoch: what is out of step at the start stays so until the streams teach each other
+        self.memories()
         if self.crossing:
             yield 'loss_cross', self.cross(batch['inputs'], batch['masks'])
         else:

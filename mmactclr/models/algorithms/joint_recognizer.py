@@ -32,6 +32,9 @@ class JointRecognizer(MultiStream):
 
     def __init__(self, branch: Mapping[str, Any], streams: Sequence[str] = ('joint', 'motion', 'bone'),
                  **kwargs: Any) -> None:
+        if 'fusion' in kwargs:
+            raise ConfigError(f'JointRecognizer: fusion is {dict(kwargs["fusion"])}, but what it trains is the mean of '
+                              'the scores; leave fusion out, or take MultiStream')
         super().__init__(branch, streams, fusion=dict.fromkeys(streams, 1 / max(1, len(streams))), **kwargs)
         strange = [type(one).__name__ for one in self.stream_branches.values() if type(one) is not Recognizer]
         if strange:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmactclr.errors import ConfigError
 from mmactclr.registry import MODELS
+from mmactclr.transforms import STREAMS
 
 from .base import FRAME_SCORE, NO_MIXES, SCORE, BaseAlgorithm, Mixes, Views
 
@@ -36,8 +37,13 @@ class MultiStream(BaseAlgorithm):
                  data_preprocessor: Mapping[str, Any] | None = None,
                  init_cfg: Mapping[str, Any] | None = None) -> None:
         super().__init__(data_preprocessor, init_cfg)
-        if len(set(streams)) != len(streams) or not streams:
-            raise ConfigError(f'MultiStream: streams are {list(streams)}, expected each of them once')
+        known = (data_preprocessor or {}).get('streams', STREAMS)
+        if isinstance(streams, str) or len(set(streams)) != len(streams) or not streams or set(streams) - set(STREAMS):
+            raise ConfigError(f'{type(self).__name__}: streams is {streams!r}, expected a list of some of '
+                              f'{", ".join(STREAMS)}, each of them once')
+        if set(streams) - set(known):
+            raise ConfigError(f'{type(self).__name__}: streams are {list(streams)}, data_preprocessor.streams '
+                              f'{list(known)}; name all of them there as well')
         self.fusion = check_fusion({**DEFAULT_FUSION, **fusion}, streams, 'MultiStream')
         self.stream_branches = nn.ModuleDict(
             {stream: MODELS.build(dict(branch, stream=stream, data_preprocessor=None)) for stream in streams})

@@ -50,6 +50,8 @@ class SkeleMixCLR(MoCo):
                               f'{len(self.layout.part_names)} body parts, so that some remain')
         if repeat < 1:
             raise ConfigError(f'SkeleMixCLR: repeat is {repeat}, expected at least one mixed query a step')
+        if not region_weight >= 0:
+            raise ConfigError(f'SkeleMixCLR: region_weight is {region_weight}, expected a number from 0 up')
         if not hasattr(self.backbone, 'temporal_stride'):
             raise ConfigError(f'SkeleMixCLR: {type(self.backbone).__name__} has no temporal_stride, the frames of a '
                               'cell of its feature map, which blocks are measured in; give it that attribute')

@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmactclr.errors import ConfigError
 from mmactclr.registry import MODELS
 
 
@@ -50,10 +51,15 @@ class InfoNCELoss(nn.Module):
 
     Args:
         temperature: tau of Eq. 10.
+
+    Raises:
+        ConfigError: If the temperature is not positive.
     """
 
     def __init__(self, temperature: float = 0.07) -> None:
         super().__init__()
+        if not temperature > 0:
+            raise ConfigError(f'InfoNCELoss: temperature is {temperature}, expected a positive number')
         self.temperature = temperature
 
     def logits(self, z_q: Tensor, z_k: Tensor, memory: Tensor) -> Tensor:
