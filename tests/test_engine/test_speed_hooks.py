@@ -78,8 +78,8 @@ def test_compile_reaches_the_encoders_of_every_stream(run, monkeypatch):
 def test_a_test_in_bf16_runs_encoders_in_bf16_and_evaluators_in_full_precision(ordinary, tiny_archive, tiny_config,
                                                                               tmp_path, monkeypatch):
     seen = []
-    encode, compute = BaseAlgorithm.encode, KNNEvaluator.class_scores
-    monkeypatch.setattr(BaseAlgorithm, 'encode', lambda self, backbone, *args: seen.append(
+    encode, compute = BaseAlgorithm.encode_distinct, KNNEvaluator.class_scores
+    monkeypatch.setattr(BaseAlgorithm, 'encode_distinct', lambda self, backbone, *args: seen.append(
         ('encoder', self.autocast_dtype)) or encode(self, backbone, *args))
     monkeypatch.setattr(KNNEvaluator, 'class_scores', lambda self, split: seen.append(
         ('evaluator', split.bank.dtype, torch.is_autocast_enabled('cpu'))) or compute(self, split))
