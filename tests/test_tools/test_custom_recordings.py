@@ -13,8 +13,8 @@ from mmactclr.datasets import SkeletonArchive
 from mmactclr.structures import get_layout, list_layouts
 
 # fewer epochs than the page's 300, for the test
-SHORT = ['train_cfg.max_epochs=60', 'model.stage_epochs=40,20', 'param_scheduler.T_max=60',
-         'train_cfg.val_interval=60', 'default_hooks.checkpoint.interval=60']
+SHORT = ['train_cfg.max_epochs=120', 'model.stage_epochs=100,20', 'param_scheduler.T_max=120',
+         'train_cfg.val_interval=120', 'default_hooks.checkpoint.interval=120']
 
 
 @pytest.fixture(scope='module')
@@ -35,7 +35,7 @@ def test_the_tutorial_runs_and_what_it_trains_has_learned_something(page, repo_r
         'example_recordings.py', 'convert.py', 'verify.py', 'browse_dataset.py', 'train.py', 'test.py']
     for line in run:
         more = SHORT if line[1].endswith('train.py') else []
-        words = [word.replace('epoch_300', 'epoch_60') for word in line[2:]]
+        words = [word.replace('epoch_300', 'epoch_120') for word in line[2:]]
         env = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(repo_root)}
         done = subprocess.run([sys.executable, str(repo_root / line[1]), *words, *more], cwd=tmp_path, text=True,
                               env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
