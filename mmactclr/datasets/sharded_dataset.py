@@ -56,7 +56,7 @@ class ShardedSkeletonDataset(Dataset):
     With ``remap=True`` archives of different joints are brought to one layout.
 
     Args:
-        archives: Folders of archives or patterns such as ``/data/shards/*``, each with ``:SPLIT`` behind it where
+        archives: Folders of archives or patterns such as ``data/shards/*``, each with ``:SPLIT`` behind it where
             the split is not ``split``; ``PATH:`` takes all sequences.
         split: Split whose training part is used; None takes all sequences.
         divide: Open only every ``world_size``-th archive, so that each is read by one process alone.
@@ -135,6 +135,7 @@ class ShardedSkeletonDataset(Dataset):
 
     @with_inputs.setter
     def with_inputs(self, value: bool) -> None:
+        """Let batches carry joints or not."""
         for dataset in self.local.values():
             dataset.with_inputs = value
 
