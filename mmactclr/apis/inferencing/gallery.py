@@ -1,0 +1,167 @@
+"""Search by example: which recordings of an archive move like this one."""
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from mmactclr.errors import ConfigError, DataError
+
+from .inferencer import SkeletonInferencer
+from .results import Inference
+
+_VERSION = 1
+_FIELDS = ('version', 'embedding', 'name', 'label', 'classes', 'model', 'source')
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A recording of a gallery that is like another one.
+
+    Attributes:
+        name: Of the recording.
+        label: Its class, None where it has none.
+        similarity: Cosine of the two embeddings, at most 1.
+        position: In the gallery, as in the archive that it was built of.
+    """
+
+    name: str
+    label: str | None
+    similarity: float
+    position: int
+
+
+class MotionGallery:
+    """Embeddings of many recordings, searched by the cosine of their angles.
+
+    Args:
+        embedding: (N, D) features.
+        names: Of the N recordings.
+        labels: Their classes, by position in ``classes``; -1 for none.
+        classes: Names of the classes.
+        model: Fingerprint of the model, see :func:`fingerprint`.
+        source: What was built of, for people.
+
+    Raises:
+        DataError: If lengths differ, or a feature is zero or not finite.
+    """
+
+    def __init__(self, embedding: np.ndarray, names: Sequence[str], labels: Sequence[int], classes: Sequence[str],
+                 model: str, source: str = '') -> None:
+        embedding = np.asarray(embedding, np.float32)
+        if embedding.ndim != 2 or not len(embedding) or not len(embedding) == len(names) == len(labels):
+            raise DataError(f'MotionGallery: embeddings {embedding.shape}, {len(names)} names, {len(labels)} labels; '
+                            'expected as many of each, at least one')
+        lengths = np.linalg.norm(embedding, axis=1, keepdims=True)
+        if not np.isfinite(lengths).all() or not lengths.all():
+            bad = int(np.flatnonzero(~np.isfinite(lengths[:, 0]) | (lengths[:, 0] == 0))[0])
+            raise DataError(f'MotionGallery: the embedding of {names[bad]!r} is zero or not finite')
+        self.embedding = embedding / lengths
+        self.names, self.labels, self.classes = list(map(str, names)), np.asarray(labels, np.int64), tuple(classes)
+        self.model, self.source = model, source
+
+    @classmethod
+    def build(cls, inferencer: SkeletonInferencer, source: Any, **arguments: Any) -> 'MotionGallery':
+        """Embed recordings.
+
+        Args:
+            inferencer: Whose model embeds.
+            source: As for calling the inferencer, usually an archive.
+            arguments: Likewise.
+        """
+        from .recordings import read_recordings
+        layout = arguments.pop('layout', None)
+        recordings = read_recordings(source, inferencer.layout if layout is None else layout,
+                                     arguments.pop('unit', None), arguments.pop('options', None))
+        found = inferencer(recordings, actionlet=False, **arguments)
+        classes = list(dict.fromkeys(name for recording in recordings for name in recording.classes))
+        labels = [classes.index(r.classes[r.label]) if r.label >= 0 else -1 for r in recordings]
+        return cls(np.stack([result.embedding for result in found]), [r.name for r in recordings], labels, classes,
+                   fingerprint(inferencer.model), str(source) if isinstance(source, (str, Path)) else '')
+
+    def save(self, path: str | Path) -> Path:
+        """Write an npz, aside first, then renamed.
+
+        Raises:
+            DataError: If it cannot be written.
+        """
+        path = Path(path)
+        path = path if path.suffix == '.npz' else path.with_name(path.name + '.npz')
+        aside = path.with_name(f'.{path.name}.partial-{os.getpid()}.npz')
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(aside, version=_VERSION, embedding=self.embedding, name=np.array(self.names), label=self.labels,
+                     classes=np.array(self.classes, dtype=str), model=self.model, source=self.source)
+            os.replace(aside, path)
+        except OSError as error:
+            aside.unlink(missing_ok=True)
+            raise DataError(f'{path} cannot be written ({error}); choose another file') from error
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> 'MotionGallery':
+        """Read what :meth:`save` wrote; nothing in it is executed.
+
+        Raises:
+            DataError: If there is no such file, or it is damaged or something else.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as content:
+                missing = [name for name in _FIELDS if name not in content.files]
+                if missing or int(content['version']) != _VERSION:
+                    raise DataError(f'{path} is no gallery of version {_VERSION} (it lacks {missing}); build one with '
+                                    'tools/gallery.py build')
+                return cls(content['embedding'], content['name'].tolist(), content['label'],
+                           content['classes'].tolist(), str(content['model']), str(content['source']))
+        except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f'{path} cannot be read ({type(error).__name__}: {error}); expected a file of '
+                            'tools/gallery.py build') from error
+
+    def search(self, query: np.ndarray | Inference, k: int = 5, inferencer: SkeletonInferencer | None = None
+               ) -> list[Neighbour]:
+        """The recordings most like one.
+
+        Args:
+            query: An embedding (D,), or a result of the inferencer.
+            k: How many; all of a smaller gallery.
+            inferencer: Whose embedding it is; checked to be of the model that the gallery was built with.
+
+        Raises:
+            ConfigError: If the embedding is of another model, or k not positive.
+        """
+        if k < 1:
+            raise ConfigError(f'k is {k}, expected 1 or more')
+        if inferencer is not None and fingerprint(inferencer.model) != self.model:
+            raise ConfigError(f'the gallery {self.source!r} was built with the weights of another model than '
+                              f'{inferencer.source!r}: embeddings of two models cannot be compared; build it again')
+        vector = np.asarray(query.embedding if isinstance(query, Inference) else query, np.float32)
+        if vector.shape != self.embedding.shape[1:]:
+            raise ConfigError(f'the embedding has shape {vector.shape}, those of the gallery {self.embedding.shape[1:]}: '
+                              'they are of different models')
+        length = np.linalg.norm(vector)
+        similarity = self.embedding @ (vector / length if length > 0 else vector)
+        nearest = np.argsort(-similarity, kind='stable')[:k]
+        return [Neighbour(self.names[i], self.classes[self.labels[i]] if self.labels[i] >= 0 else None,
+                          float(similarity[i]), int(i)) for i in nearest]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def fingerprint(model: nn.Module) -> str:
+    """Sixteen hexadecimal digits of the weights that an embedding depends on, names and values."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        if 'backbone_k' in name or 'projector' in name or 'memory' in name or 'anchor' in name:
+            continue
+        digest.update(json.dumps([name, list(value.shape)]).encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
