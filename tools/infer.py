@@ -26,7 +26,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='classes and neighbours shown (default: %(default)s)')
     parser.add_argument('--gif', action='store_true', help='animate every recording, with its actionlet; needs --out')
     parser.add_argument('--window', type=int, metavar='T', help='frames of a window that slides over long recordings')
-    parser.add_argument('--hop', type=int, metavar='T', help='frames from one window to the next; default half a window')
+    parser.add_argument('--hop', type=int, metavar='T', help='frames from one window to the next; default half of one')
     parser.add_argument('--layout', metavar='NAME', help='joints of arrays and CSV files; default those of the model')
     parser.add_argument('--unit', help='unit of arrays, such as cm; default metres')
     parser.add_argument('--up', metavar='AXIS', help='axis that points up, such as +z')

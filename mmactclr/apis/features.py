@@ -7,7 +7,7 @@ import numpy as np
 
 from mmactclr.errors import ConfigError, DataError
 
-from .inferencing import Inference, SkeletonInferencer, read_recordings
+from .inferencing import Inference, SkeletonInferencer
 
 _SUFFIXES = ('.npz', '.parquet')
 
@@ -37,9 +37,7 @@ def extract_features(inferencer: SkeletonInferencer, source: Any, path: str | Pa
     if path is not None and path.suffix not in _SUFFIXES:
         raise ConfigError(f'{path}: features are written to {" or ".join(_SUFFIXES)}, found {path.suffix!r}')
     write = None if path is None else _write_npz if path.suffix == '.npz' else _parquet_writer()
-    layout = arguments.pop('layout', None)
-    recordings = read_recordings(source, inferencer.layout if layout is None else layout, arguments.pop('unit', None),
-                                 arguments.pop('options', None))
+    recordings = inferencer.read(source, *(arguments.pop(name, None) for name in ('layout', 'unit', 'options')))
     found = inferencer(recordings, actionlet=False, **arguments)
     if write is None or path is None:
         return found

@@ -5,7 +5,8 @@ import textwrap
 from pathlib import Path
 
 import numpy as np
-from matplotlib.animation import PillowWriter
+from matplotlib import rcParams
+from matplotlib.animation import AbstractMovieWriter, FFMpegWriter, PillowWriter
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -42,25 +43,27 @@ def draw_animation(sequence: SequenceRows, path: str | Path) -> Path:
 
     Args:
         sequence: The stages, at least one.
-        path: GIF file to write.
+        path: GIF or MP4 file to write; MP4 needs ffmpeg, which the package imageio-ffmpeg brings.
 
     Returns:
         The path.
 
     Raises:
-        ConfigError: If there is no stage, the name does not end in .gif or the file cannot be written.
+        ConfigError: If there is no stage, the name ends in something else, ffmpeg is missing or the file cannot be
+            written.
     """
     path = Path(path)
-    if path.suffix.lower() != '.gif' or not sequence.clips:
+    kind = path.suffix.lower()
+    if kind not in ('.gif', '.mp4') or not sequence.clips:
         raise ConfigError(f'animation {str(path)!r} of {len(sequence.clips)} stages: expected a file name that ends in '
-                          '.gif, and one stage or more')
+                          '.gif or .mp4, and one stage or more')
     total = sequence.clips[0].num_frames
     frames, fps = animation_frames(total, sequence.frames_per_second or ASSUMED_FPS)
     figure, bodies = _panels(sequence)
     width, height = figure.get_size_inches()
     counter = figure.text(1 - .1 / width, 1 - .2 / height, '', ha='right', fontsize=8, color='0.35')
-    aside = path.with_name(f'.{path.stem}.{os.getpid()}.tmp.gif')
-    writer = PillowWriter(fps=fps)
+    aside = path.with_name(f'.{path.stem}.{os.getpid()}.tmp{kind}')
+    writer = PillowWriter(fps=fps) if kind == '.gif' else _video_writer(fps)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -76,6 +79,18 @@ def draw_animation(sequence: SequenceRows, path: str | Path) -> Path:
     except OSError as error:
         raise ConfigError(f'animation {str(path)!r} cannot be written: {error}') from error
     return path
+
+
+def _video_writer(fps: float) -> AbstractMovieWriter:
+    try:
+        import imageio_ffmpeg
+        rcParams['animation.ffmpeg_path'] = imageio_ffmpeg.get_ffmpeg_exe()
+    except (ImportError, RuntimeError):
+        pass  # one that is installed on the machine will do
+    if not FFMpegWriter.isAvailable():
+        raise ConfigError('an .mp4 needs ffmpeg: pip install imageio-ffmpeg; .gif needs nothing')
+    # sides of an even number of pixels, which most players ask for
+    return FFMpegWriter(fps=fps, extra_args=['-vf', 'pad=ceil(iw/2)*2:ceil(ih/2)*2', '-pix_fmt', 'yuv420p'])
 
 
 def _panels(sequence: SequenceRows) -> tuple[Figure, list[Bodies]]:

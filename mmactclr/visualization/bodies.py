@@ -12,7 +12,7 @@ from matplotlib.quiver import Quiver
 from mmactclr.structures import Layout
 
 from .motion_clip import MotionClip
-from .skeleton import Limits, draw_skeleton
+from .skeleton import WEIGHT_COLOURS, Limits, draw_skeleton
 
 # the person's own sides: warm is right, cold is left
 PART_COLOURS = {'trunk': '#4d4d4d', 'right_arm': '#d62728', 'left_arm': '#1f77b4', 'right_leg': '#ff7f0e',
@@ -22,6 +22,7 @@ PERSON_COLOURS = ('black', '#c51bd1', '#8c6d31')
 _PALE, _BORROWED = '0.78', (0, (1, 1))
 # square points: limbs are to be seen between the joints of a hand, too
 _JOINT = 3.
+_WEIGHTED_JOINT = 9.
 # how far the limbs of the second and further persons are from white
 _TINT = .55
 
@@ -48,7 +49,8 @@ class Bodies:
         self._colours = [_part_colours(clip.layout, person) for person in range(clip.num_persons)]
         for person in range(clip.num_persons):
             bones, joints = draw_skeleton(ax, clip.placed[person, 0], clip.layout, limits=limits)
-            joints.set(sizes=[_JOINT], facecolor=_PALE if clip.motion is not None else _of(PERSON_COLOURS, person),
+            joints.set(sizes=[_JOINT if clip.weight is None else _WEIGHTED_JOINT],
+                       facecolor=_PALE if clip.motion is not None else _of(PERSON_COLOURS, person),
                        edgecolor='none')
             self.bones.append(bones)
             self.joints.append(joints)
@@ -66,6 +68,10 @@ class Bodies:
             drawn = found[child] & found[parent]
             bones.set_segments(np.stack([positions[child], positions[parent]], 1)[drawn])
             bones.set_color(_PALE if self.arrows else self._colours[person][child][drawn])
+            if self._clip.weight is not None:
+                weight = self._clip.weight[person, frame]
+                bones.set_color(WEIGHT_COLOURS((weight[child] + weight[parent])[drawn] / 2))
+                joints.set(facecolor=WEIGHT_COLOURS(weight[found]), edgecolor='0.35', linewidth=.3)
             if self._clip.borrowed is not None:
                 borrowed = self._clip.borrowed[person, frame]
                 bones.set_linestyle([_BORROWED if borrowed[joint] else '-' for joint in child[drawn]] or '-')
@@ -87,6 +93,10 @@ def legend_handles(clips: Sequence[MotionClip]) -> list[Artist]:
     """What the colours and lines of these clips mean."""
     handles = [Line2D([], [], color=colour, linewidth=2, label=part.replace('_', ' '))
                for part, colour in PART_COLOURS.items()]
+    if all(clip.weight is not None for clip in clips):
+        handles = [Line2D([], [], color=WEIGHT_COLOURS(weight), marker='o', markersize=4, markeredgecolor='0.35',
+                          markeredgewidth=.3, linewidth=2, label=text)
+                   for weight, text in ((0., 'actionlet 0'), (.5, '0.5'), (1., '1, the most of this sequence'))]
     persons = min(max(clip.num_seen for clip in clips), len(PERSON_COLOURS))
     if persons > 1:
         handles += [Line2D([], [], color=_of(PERSON_COLOURS, person), marker='o', markersize=4, linestyle='',

@@ -27,6 +27,7 @@ class MotionClip:
         layout: Layout of the joints.
         mask: (M,) bool, who is there; all if None.
         motion: (M, T, V, C) displacements to draw as arrows on pale bodies, if any.
+        weight: (M, T, V) in [0, 1] to colour joints and bones by, such as an actionlet over its maximum, if any.
         borrowed: (M, T, V) bool, joints that were taken from another sequence, if any.
         centred: Each body was centred on its own: they are drawn side by side, and zero is a place like any other.
         notes: What there is to say about it, a few words each.
@@ -40,6 +41,7 @@ class MotionClip:
     layout: Layout
     mask: np.ndarray | None = None
     motion: np.ndarray | None = None
+    weight: np.ndarray | None = None
     borrowed: np.ndarray | None = None
     centred: bool = False
     notes: tuple[str, ...] = ()
@@ -49,6 +51,10 @@ class MotionClip:
         if len(shape) != 4 or 0 in shape or shape[2] != self.layout.num_joints or shape[3] not in (2, 3):
             raise DataError(f'{self.label}: joints have shape {shape}, expected (M, T, {self.layout.num_joints}, '
                             f'2 or 3) in layout {self.layout.name!r}')
+        if self.weight is not None and (np.shape(self.weight) != shape[:3] or not (
+                (np.asarray(self.weight) >= 0) & (np.asarray(self.weight) <= 1)).all()):
+            raise DataError(f'{self.label}: weight of shape {np.shape(self.weight)}, expected {shape[:3]} with values '
+                            'from 0 to 1; divide an actionlet by its maximum')
         if not np.isfinite(self.joints).all():
             raise DataError(f'{self.label}: there are coordinates that are not finite; '
                             'tools/dataset_converters/verify.py names all such sequences')

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from mmactclr.errors import ConfigError, DataError
+from mmactclr.structures import Layout
+from mmactclr.structures.remap import stand_ins
 from mmactclr.utils import write_json
 from mmactclr.visualization import draw_motion
 
 from .gallery import MotionGallery, Neighbour
 from .inferencer import SkeletonInferencer
-from .recordings import Recording, read_recordings
+from .recordings import Recording
 from .results import Inference
 
 # segments that a line has room for
@@ -40,8 +42,7 @@ def answer(inferencer: SkeletonInferencer, args: argparse.Namespace) -> list[Inf
         raise ConfigError(f'--top is {args.top}, expected 1 or more')
     arguments = input_arguments(args)
     gallery = MotionGallery.load(args.gallery) if args.gallery else None
-    recordings = read_recordings(args.inputs, arguments.pop('layout') or inferencer.layout, arguments.pop('unit'),
-                                 arguments.pop('options'))
+    recordings = inferencer.read(args.inputs, *(arguments.pop(name) for name in ('layout', 'unit', 'options')))
     if args.anchor:
         inferencer.use_anchor(args.anchor, layout=args.layout, unit=args.unit, **arguments)
     found = inferencer(recordings, window=args.window, hop=args.hop, actionlet=bool(args.out), **arguments)
@@ -53,7 +54,7 @@ def answer(inferencer: SkeletonInferencer, args: argparse.Namespace) -> list[Inf
     if len(found) > _LINES:
         print(f'... and {len(found) - _LINES} more' + ('' if args.out else '; --out DIR writes all of them'))
     if args.out:
-        write(Path(args.out), recordings, found, neighbours, args.gif)
+        write(Path(args.out), recordings, found, neighbours, inferencer.layout if args.gif else None)
     return found
 
 
@@ -76,8 +77,8 @@ def show_neighbours(name: str, neighbours: Sequence[Neighbour]) -> None:
 
 
 def write(folder: Path, recordings: Sequence[Recording], found: Sequence[Inference],
-          neighbours: Sequence[Sequence[Neighbour]], gif: bool) -> None:
-    """Write ``results.json``, ``results.npz`` and, if wanted, a GIF of every recording."""
+          neighbours: Sequence[Sequence[Neighbour]], layout: Layout | None) -> None:
+    """Write ``results.json``, ``results.npz`` and, if the layout of the model is given, a GIF of every recording."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / 'results.json', [
@@ -96,9 +97,23 @@ def write(folder: Path, recordings: Sequence[Recording], found: Sequence[Inferen
     except OSError as error:
         raise DataError(f'{folder} cannot be written ({error}); choose another folder') from error
     print(f'written: {folder / "results.json"} and results.npz')
-    if gif:
+    if layout is not None:
         for name, recording, result in zip(_file_names(found), recordings, found, strict=True):
-            print(f'written: {draw_motion(recording.keypoint, recording.layout, folder / f"{name}.gif", fps=recording.fps, actionlet=result.actionlet, recording=result.name, caption=result.label or "")}')
+            actionlet = on_recorded_joints(result.actionlet, layout, recording)
+            drawn = draw_motion(recording.keypoint, recording.layout, folder / f'{name}.gif', recording.fps, actionlet,
+                                result.name, result.label or '')
+            print(f'written: {drawn}')
+
+
+def on_recorded_joints(actionlet: np.ndarray | None, layout: Layout, recording: Recording) -> np.ndarray | None:
+    """An actionlet (M, T, V) on joints of a model as (M', T, V') on those of a recording; persons left out have 0."""
+    if actionlet is None:
+        return None
+    joints = stand_ins(layout, recording.layout)
+    found = np.zeros(recording.keypoint.shape[:3], np.float32)
+    persons = min(len(found), len(actionlet))
+    found[:persons] = np.stack([actionlet[:persons, :, list(sources)].mean(-1) for sources in joints], -1)
+    return found
 
 
 def _file_names(found: Sequence[Inference]) -> list[str]:

@@ -75,10 +75,7 @@ class MotionGallery:
             source: As for calling the inferencer, usually an archive.
             arguments: Likewise.
         """
-        from .recordings import read_recordings
-        layout = arguments.pop('layout', None)
-        recordings = read_recordings(source, inferencer.layout if layout is None else layout,
-                                     arguments.pop('unit', None), arguments.pop('options', None))
+        recordings = inferencer.read(source, *(arguments.pop(name, None) for name in ('layout', 'unit', 'options')))
         found = inferencer(recordings, actionlet=False, **arguments)
         classes = list(dict.fromkeys(name for recording in recordings for name in recording.classes))
         labels = [classes.index(r.classes[r.label]) if r.label >= 0 else -1 for r in recordings]
@@ -144,8 +141,8 @@ class MotionGallery:
                               f'{inferencer.source!r}: embeddings of two models cannot be compared; build it again')
         vector = np.asarray(query.embedding if isinstance(query, Inference) else query, np.float32)
         if vector.shape != self.embedding.shape[1:]:
-            raise ConfigError(f'the embedding has shape {vector.shape}, those of the gallery {self.embedding.shape[1:]}: '
-                              'they are of different models')
+            raise ConfigError(f'the embedding has shape {vector.shape}, those of the gallery '
+                              f'{self.embedding.shape[1:]}: they are of different models')
         length = np.linalg.norm(vector)
         similarity = self.embedding @ (vector / length if length > 0 else vector)
         nearest = np.argsort(-similarity, kind='stable')[:k]

@@ -106,7 +106,7 @@ class SkeletonInferencer:
             ConfigError: If an argument does not fit the model or the recordings.
             DataError: If a recording cannot be read or used.
         """
-        recordings = read_recordings(source, self.layout if layout is None else layout, unit, options)
+        recordings = self.read(source, layout, unit, options)
         if not recordings:
             raise DataError('there are no recordings to look at')
         adapt = self.adapters(recordings, up, metres_per_unit)
@@ -122,6 +122,11 @@ class SkeletonInferencer:
                 found[clip.recording].append((clip, part))
         return [self._gather(recording, parts, _notes(recording, adapt[i], self.card, window))
                 for i, (recording, parts) in enumerate(zip(recordings, found, strict=True))]
+
+    def read(self, source: Any, layout: str | Mapping[str, Any] | Layout | None = None, unit: str | None = None,
+             options: Mapping[str, Any] | None = None) -> list[Recording]:
+        """Recordings as for :func:`read_recordings`; arrays have the joints of the model unless ``layout`` says so."""
+        return read_recordings(source, layout, unit, options, self.layout)
 
     def infer(self, recording: Recording, adapter: SkeletonAdapter, actionlet: bool = False) -> Inference:
         """Look at one recording as one action, with an adapter of :meth:`adapters`."""
@@ -161,9 +166,7 @@ class SkeletonInferencer:
             source: Recordings, as many and as different as can be had.
             arguments: As for calling the inferencer: ``layout``, ``unit``, ``up``, ``metres_per_unit``, ``options``.
         """
-        layout = arguments.pop('layout', None)
-        recordings = read_recordings(source, self.layout if layout is None else layout, arguments.pop('unit', None),
-                                     arguments.pop('options', None))
+        recordings = self.read(source, *(arguments.pop(name, None) for name in ('layout', 'unit', 'options')))
         adapt = self.adapters(recordings, **arguments)
         joints, _ = self._prepare([adapter(recording.keypoint) for adapter, recording in
                                    zip(adapt, recordings, strict=True)])

@@ -18,7 +18,9 @@ from mmactclr.structures import Layout, get_layout
 # converter of a file by its suffix; .npz is looked into
 _FORMATS = {'.skeleton': 'ntu', '.csv': 'csv', '.json': 'pose', '.bvh': 'bvh', '.mat': 'utdmhad', '.pkl': 'pyskl',
             '.zip': None, '.npz': None}
-# sequences of an archive that are held at once are the user's choice; of files, as many as these
+# converters with an option for the unit
+_TAKE_UNIT = ('csv',)
+# files of a folder that a message names
 _MOST_NAMES = 5
 
 
@@ -75,7 +77,7 @@ class Recording:
 
 
 def read_recordings(source: Any, layout: str | Mapping[str, Any] | Layout | None = None, unit: str | None = None,
-                    options: Mapping[str, Any] | None = None) -> list[Recording]:
+                    options: Mapping[str, Any] | None = None, fallback: Layout | None = None) -> list[Recording]:
     """Recordings of whatever holds motion.
 
     Args:
@@ -86,6 +88,7 @@ def read_recordings(source: Any, layout: str | Mapping[str, Any] | Layout | None
         unit: Unit of arrays, metres if None.
         options: Arguments of the converter of a file, see ``convert.py FORMAT --help``; ``format`` names it where the
             suffix does not tell.
+        fallback: Joints of arrays where ``layout`` says nothing, such as those of a model.
 
     Raises:
         ConfigError: If the layout is needed and missing, or an option does not fit.
@@ -94,15 +97,16 @@ def read_recordings(source: Any, layout: str | Mapping[str, Any] | Layout | None
     if isinstance(source, Recording):
         return [source]
     if isinstance(source, (str, Path)):
-        return _read_path(Path(source), layout, unit, dict(options or {}))
+        return _read_path(Path(source), layout, unit, dict(options or {}), fallback)
     if isinstance(source, (list, tuple)) and source and not _is_numbers(source):
         found: list[Recording] = []
         for part in source:
             number = len(found)
-            found += read_recordings(part, layout, unit, options) if isinstance(part, (str, Path, Recording)) \
-                else [_from_array(part, layout, unit, f'recording {number}')]
+            found += read_recordings(part, layout, unit, options, fallback) \
+                if isinstance(part, (str, Path, Recording)) \
+                else [_from_array(part, layout or fallback, unit, f'recording {number}')]
         return found
-    return [_from_array(source, layout, unit, 'recording 0')]
+    return [_from_array(source, layout or fallback, unit, 'recording 0')]
 
 
 def _is_numbers(source: Sequence[Any]) -> bool:
@@ -126,7 +130,8 @@ def _from_array(values: Any, layout: Any, unit: str | None, name: str) -> Record
     return Recording(name, keypoint.astype(np.float32), get_layout(layout), unit or 'm')
 
 
-def _read_path(path: Path, layout: Any, unit: str | None, options: dict[str, Any]) -> list[Recording]:
+def _read_path(path: Path, layout: Any, unit: str | None, options: dict[str, Any],
+               fallback: Layout | None) -> list[Recording]:
     if (path / META).is_file():
         return _from_archive(SkeletonArchive.open(path))
     if not path.exists():
@@ -134,10 +139,12 @@ def _read_path(path: Path, layout: Any, unit: str | None, options: dict[str, Any
         raise DataError(f'{path} does not exist; ' + (f'that folder holds {", ".join(near)}' if near
                                                       else f'there is no folder {path.parent}'))
     if path.suffix.lower() == '.npy' or _has_plain_keypoint(path):
-        return [_from_npy(path, layout, unit)]
+        return [_from_npy(path, layout, unit, fallback)]
     name = options.pop('format', None) or _format_of(path)
     if name == 'csv' and layout is not None:
         options.setdefault('layout', layout if isinstance(layout, str) else get_layout(layout).name)
+    if unit is not None and name in _TAKE_UNIT:
+        options.setdefault('unit', unit)
     with tempfile.TemporaryDirectory(prefix='mmactclr_') as folder:
         archive = convert_file(name, path, Path(folder) / 'archive', options)
         return [_named(recording, path) for recording in _from_archive(archive)]
@@ -147,15 +154,15 @@ def _named(recording: Recording, path: Path) -> Recording:
     return recording if recording.name else Recording(**{**vars(recording), 'name': path.stem})
 
 
-def _from_npy(path: Path, layout: Any, unit: str | None) -> Recording:
+def _from_npy(path: Path, layout: Any, unit: str | None, fallback: Layout | None) -> Recording:
     try:
         with path.open('rb') as file:
             content = np.load(file, allow_pickle=False)
             if path.suffix.lower() == '.npy':
-                return _from_array(content, layout, unit, str(path))
-            said = {name: content[name] for name in content.files if name in ('layout', 'unit')}
-            return _from_array(content['keypoint'], layout or str(said['layout']) if 'layout' in said else layout,
-                               unit or str(said.get('unit', 'm')), str(path))
+                return _from_array(content, layout or fallback, unit, str(path))
+            said = {name: str(content[name]) for name in content.files if name in ('layout', 'unit')}
+            return _from_array(content['keypoint'], layout or said.get('layout') or fallback, unit or said.get('unit'),
+                               str(path))
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         if isinstance(error, (ConfigError, DataError)):
             raise

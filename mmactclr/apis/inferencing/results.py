@@ -51,7 +51,9 @@ class Inference:
 
     def segments(self) -> list[tuple[int, int, str]]:
         """Runs of frames with the same label, (first, one after the last, class)."""
-        labels = self.frame_labels or []
+        labels = self.frame_labels
+        if not labels:
+            return []
         starts = [i for i in range(len(labels)) if i == 0 or labels[i] != labels[i - 1]]
         return [(start, end, labels[start]) for start, end in zip(starts, [*starts[1:], len(labels)], strict=True)]
 

@@ -27,7 +27,8 @@ class SkeletonStream:
         hop: Frames from one look to the next.
         layout: Joints of the frames; those of the model if None.
         unit: Unit of the frames.
-        up: Axis that points up. With joints other than the model's it is estimated from the first window if None, and kept.
+        up: Axis that points up. With joints other than the model's it is estimated from the first window if None, and
+            kept.
         metres_per_unit: In place of the unit.
         actionlet: Whether actionlets are wanted.
 
@@ -79,8 +80,8 @@ class SkeletonStream:
             raise DataError(f'frame {self.count}: shape is {np.shape(frame)}, expected ({expected}, 2 or 3) or '
                             f'(persons, {expected}, 2 or 3) in layout {self.layout.name!r}')
         if not np.isfinite(values).all():
-            raise DataError(f'frame {self.count}: {int((~np.isfinite(values)).sum())} coordinates are not finite; leave '
-                            'the frame out, or set joints that were not seen to zero')
+            raise DataError(f'frame {self.count}: {int((~np.isfinite(values)).sum())} coordinates are not finite; '
+                            'leave the frame out, or set joints that were not seen to zero')
         if self._frames and self._frames[-1].shape[2] != values.shape[2]:
             raise DataError(f'frame {self.count}: {values.shape[2]} coordinates a joint, the frame before has '
                             f'{self._frames[-1].shape[2]}')
@@ -99,7 +100,8 @@ class SkeletonStream:
             keypoint[:len(values), t] = values
         if not keypoint.any():
             return None  # nobody is there
-        recording = Recording(f'frames {self.count - self.window} to {self.count - 1}', keypoint, self.layout, self._unit)
+        name = f'frames {self.count - self.window} to {self.count - 1}'
+        recording = Recording(name, keypoint, self.layout, self._unit)
         if self._adapter is None:
             self._adapter = self.inferencer.adapters([recording], **self._arguments)[0]
         return self.inferencer.infer(recording, self._adapter, self.actionlet)

@@ -1,0 +1,39 @@
+"""A recording as an animation."""
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmactclr.structures import Layout, get_layout
+
+from .animation import draw_animation
+from .contact_sheet import SequenceRows
+from .motion_clip import MotionClip
+
+
+def draw_motion(keypoint: np.ndarray, layout: str | Mapping[str, Any] | Layout, path: str | Path,
+                fps: float | None = None, actionlet: np.ndarray | None = None, recording: str = '',
+                caption: str = '') -> Path:
+    """Draw a recording as a GIF or MP4, its limbs in the colours of their side or of an actionlet.
+
+    Args:
+        keypoint: (M, T, V, C) or, of one person, (T, V, C) positions in any unit; zero where somebody was not seen.
+        layout: Joints of the recording, or the name of their layout.
+        path: File to write.
+        fps: Frames a second; 30 if nobody knows.
+        actionlet: (M, T, V) from 0 to 1, if any.
+        recording: Title.
+        caption: Stands above the body, such as the class.
+
+    Returns:
+        The path.
+
+    Raises:
+        ConfigError: If the layout is unknown or the file cannot be written.
+        DataError: If shapes do not fit.
+    """
+    keypoint = np.asarray(keypoint)
+    keypoint = keypoint[None] if keypoint.ndim == 3 else keypoint
+    clip = MotionClip(caption or 'recording', keypoint, get_layout(layout), weight=actionlet)
+    return draw_animation(SequenceRows(recording, [clip], fps), path)
