@@ -141,6 +141,8 @@ class SkeletonInferencer:
             ConfigError: If layouts have no joint in common, or an option is out of range.
             DataError: If axes or unit are to be estimated and nobody is seen with shoulders and hips.
         """
+        if metres_per_unit is not None and not 0 < metres_per_unit < float('inf'):
+            raise ConfigError(f'metres_per_unit is {metres_per_unit}, expected a positive number')
         groups: dict[tuple[Layout, str, int], list[int]] = {}
         for i, recording in enumerate(recordings):
             groups.setdefault((recording.layout, recording.unit, recording.keypoint.shape[-1]), []).append(i)

@@ -90,7 +90,8 @@ class SkeletonStream:
         if len(self._frames) < self.window or (self.count - self.window) % self.hop:
             return None
         found = self._look()
-        self._seconds.append(time.perf_counter() - start)
+        if found is not None:
+            self._seconds.append(time.perf_counter() - start)
         return found
 
     def _look(self) -> Inference | None:
