@@ -1,12 +1,14 @@
 """Whether an exported file gives what the model gives, on inputs of any batch and length."""
 import importlib
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmactclr.errors import ConfigError, ExportError
@@ -17,6 +19,8 @@ from mmactclr.models.algorithms.actclr import find_actionlet
 TOLERANCE = 1e-4
 # batches and lengths of the long check, beside those of the model
 BATCHES, LENGTHS = (1, 3), (17, 50, 120)
+# how rounding is imitated, and how much more a file may differ
+_MILLIONTH, _TRIALS, _ROUNDING_MARGIN = 1e-6, 3, 5
 
 
 def import_for_deployment(name: str) -> ModuleType:
@@ -107,31 +111,66 @@ def differences(session: Any, model: nn.Module, keypoint: Tensor, mask: Tensor,
     try:
         values = dict(zip(names, session.run(None, {'keypoint': keypoint.numpy(), 'mask': mask.numpy()}), strict=True))
     except Exception as error:  # as above
-        raise ExportError(f'onnxruntime cannot run the file on keypoint {tuple(keypoint.shape)} '
-                          f'({_first_line(error)}): the model does something that depends on batch or length') from error
+        raise ExportError(f'onnxruntime cannot run the file on keypoint {tuple(keypoint.shape)}: the model does '
+                          f'something that depends on batch or length ({_first_line(error)}); no file was written'
+                          ) from error
     found = {}
     for name, expected in reference_outputs(model, keypoint, mask, names, anchor).items():
         if values[name].shape != tuple(expected.shape):
             raise ExportError(f'output {name!r} has shape {values[name].shape} for keypoint {tuple(keypoint.shape)}, '
                               f'the model gives {tuple(expected.shape)}: it does something that depends on batch or '
-                              'length')
+                              'length; no file was written')
         largest = float(expected.abs().max())
         found[name] = float(np.abs(values[name] - expected.numpy()).max()) / (largest or 1.)
     return found
 
 
-def check_parity(found: Mapping[str, float], shape: tuple[int, ...], tolerance: float = TOLERANCE) -> None:
+def check_parity(found: Mapping[str, float], model: nn.Module, keypoint: Tensor, mask: Tensor,
+                 anchor: Tensor | None = None, tolerance: float = TOLERANCE) -> None:
     """Refuse differences above the tolerance, and those that are no numbers.
+
+    An output that rounding alone moves further than that is held to what rounding does to it: the actionlet of a model
+    whose projections are all nearly that of the anchor is a small difference of large numbers, in PyTorch as in the
+    file. The log says so.
+
+    Args:
+        found: Of :func:`differences` for the other arguments.
+        model: As there.
+        keypoint: As there.
+        mask: As there.
+        anchor: As there.
+        tolerance: Largest difference relative to the largest value of an output.
 
     Raises:
         ExportError: The message names output, difference and input.
     """
-    for name, difference in found.items():
-        if not difference <= tolerance:
-            raise ExportError(
-                f'output {name!r} differs from the model by {difference:.2g} of its largest value on keypoint {shape} '
-                f'(N, M, T, V, C), expected at most {tolerance:g}: the model does something that depends on batch or '
-                'length, or that the exporter translates wrongly; no file was written')
+    beyond = [name for name, difference in found.items() if not difference <= tolerance]
+    rounding = sensitivities(model, keypoint, mask, beyond, anchor) if beyond else {}
+    for name in beyond:
+        if found[name] <= _ROUNDING_MARGIN * rounding[name]:
+            print_log(f'output {name!r} is badly conditioned: changing the joints by a millionth changes what the '
+                      f'model itself gives by {rounding[name]:.1e} of its largest value; the file differs by '
+                      f'{found[name]:.1e}', logger='current', level=logging.WARNING)
+            continue
+        raise ExportError(
+            f'output {name!r} differs from the model by {found[name]:.2g} of its largest value on keypoint '
+            f'{tuple(keypoint.shape)} (N, M, T, V, C), expected at most {tolerance:g}: the model does something that '
+            'depends on batch or length, or that the exporter translates wrongly; no file was written')
+
+
+def sensitivities(model: nn.Module, keypoint: Tensor, mask: Tensor, names: Sequence[str],
+                  anchor: Tensor | None = None) -> dict[str, float]:
+    """How far outputs of the model move, relative to their largest value, if joints change by a millionth of theirs."""
+    expected = reference_outputs(model, keypoint, mask, names, anchor)
+    generator = torch.Generator().manual_seed(0)
+    moved = dict.fromkeys(names, 0.)
+    for _ in range(_TRIALS):
+        signs = torch.randint(0, 2, keypoint.shape, generator=generator) * 2 - 1
+        shaken = reference_outputs(model, keypoint * (1 + _MILLIONTH * signs), mask, names, anchor)
+        for name in names:
+            largest = float(expected[name].abs().max()) or 1.
+            moved[name] = max(moved[name], float((shaken[name] - expected[name]).abs().max()) / largest)
+    return moved
 
 
 def _first_line(error: Exception) -> str:

@@ -2,7 +2,8 @@
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +97,7 @@ def export_onnx(checkpoint: str | Path | SkeletonInferencer, path: str | Path, p
 
     path = Path(path)
     path = path if path.suffix == '.onnx' else path.with_name(path.name + '.onnx')
-    aside = path.with_name(f'.{path.name}.partial-{os.getpid()}')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _written_aside(path) as aside:
         _trace(graph, random_input(shape(2, card.num_frames)), aside, opset)
         _describe(onnx, aside, dict(
             _about(inferencer, graph), opset=opset,
@@ -110,14 +109,10 @@ def export_onnx(checkpoint: str | Path | SkeletonInferencer, path: str | Path, p
             shapes += [shape(batch, frames) for batch in BATCHES for frames in LENGTHS]
         found = {}
         for number, one in enumerate(dict.fromkeys(shapes)):
-            found['x'.join(map(str, one))] = differences(
-                session, model, *random_input(one, seed=number + 1), inferencer.anchor)
-            check_parity(found['x'.join(map(str, one))], one)
-        os.replace(aside, path)
-    except OSError as error:
-        raise DataError(f'{path} cannot be written ({error}); choose another file') from error
-    finally:
-        aside.unlink(missing_ok=True)
+            keypoint, mask = random_input(one, seed=number + 1)
+            apart = differences(session, model, keypoint, mask, inferencer.anchor)
+            check_parity(apart, model, keypoint, mask, inferencer.anchor)
+            found['x'.join(map(str, one))] = apart
     return found
 
 
@@ -137,6 +132,25 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     except Exception as error:  # protobuf's decoding errors have no base that is ours to name
         raise DataError(f'{path} cannot be read ({type(error).__name__}: {error}); expected a file of '
                         'tools/deployment/export_onnx.py') from error
+
+
+@contextmanager
+def _written_aside(path: Path) -> Iterator[Path]:
+    """A file to write in place of ``path``, which it becomes if the block ends well; otherwise nothing is left of it.
+
+    Raises:
+        DataError: If it cannot be written.
+    """
+    aside = path.with_name(f'.{path.name}.partial-{os.getpid()}')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield aside
+            os.replace(aside, path)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(f'{path} cannot be written ({error}); choose another file') from error
 
 
 def _trace(graph: ExportedModel, inputs: tuple[Tensor, Tensor], path: Path, opset: int) -> None:

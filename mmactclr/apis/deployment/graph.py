@@ -136,7 +136,8 @@ class _TraceableEncoder:
 
     def features(self, keypoint: Tensor, mask: Tensor) -> Tensor:
         """As :meth:`SingleStream.features`."""
-        return self.branch.pool(self.branch.backbone, _to_stream(keypoint, self.branch.stream, self.branch.layout), mask)
+        x = _to_stream(keypoint, self.branch.stream, self.branch.layout)
+        return self.branch.pool(self.branch.backbone, x, mask)
 
     def encode_distinct(self, backbone: nn.Module, x: Tensor, mask: Tensor) -> tuple[Tensor, Any, Tensor]:
         """As :meth:`BaseAlgorithm.encode_distinct`: who is there, and one of the absent if they count, are encoded."""
