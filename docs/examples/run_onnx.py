@@ -52,9 +52,15 @@ def read(path: str, layout: dict) -> np.ndarray:
     """(M, T, V, 3) coordinates of a CSV or npy file."""
     if path.endswith('.npy'):
         keypoint = np.load(path, allow_pickle=False).astype(np.float32)
-        return keypoint[None] if keypoint.ndim == 3 else keypoint
+        keypoint = keypoint[None] if keypoint.ndim == 3 else keypoint
+        if keypoint.ndim != 4 or keypoint.shape[2:] != (len(layout['joints']), 3) or 0 in keypoint.shape:
+            raise SystemExit(f'error: {path} has shape {keypoint.shape}, expected (persons, frames, '
+                             f'{len(layout["joints"])}, 3) or (frames, {len(layout["joints"])}, 3)')
+        return keypoint
     with open(path, newline='', encoding='utf-8-sig') as file:
         rows = list(csv.DictReader(file))
+    if not rows:
+        raise SystemExit(f'error: {path} has no line after the names of the columns')
     missing = [f'{joint}_{axis}' for joint in layout['joints'] for axis in 'xyz' if f'{joint}_{axis}' not in rows[0]]
     if missing:
         raise SystemExit(f'error: {path} has no column {missing[0]!r}, the model takes the joints {layout["joints"]}')

@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
     print('largest difference from the model, relative to the largest value of the output:')
     for shape, values in found.items():
         print(f'    keypoint {shape}: ' + ', '.join(f'{name} {value:.1e}' for name, value in values.items()))
-    print(f'written: {path}, {path.stat().st_size / 1e6:.1f} MB')
+    print(f'written: {path}, {path.stat().st_size / 1e6:.2f} MB')
 
 
 if __name__ == '__main__':
