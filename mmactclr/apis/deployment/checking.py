@@ -36,12 +36,8 @@ def import_for_deployment(name: str) -> ModuleType:
                           'mmactclr[deploy])') from error
 
 
-def open_session(path: str | Path, threads: int = 0) -> Any:
+def open_session(path: str | Path) -> Any:
     """An ``onnxruntime.InferenceSession`` on the CPU.
-
-    Args:
-        path: ONNX file.
-        threads: Threads of one operation; as many as there are cores if 0.
 
     Raises:
         ConfigError: If onnxruntime is not installed.
@@ -49,7 +45,7 @@ def open_session(path: str | Path, threads: int = 0) -> Any:
     """
     runtime = import_for_deployment('onnxruntime')
     options = runtime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 3
+    options.log_severity_level = 3  # errors only
     try:
         return runtime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
     except Exception as error:  # its errors have no common base besides
@@ -126,8 +122,8 @@ def differences(session: Any, model: nn.Module, keypoint: Tensor, mask: Tensor,
 
 
 def check_parity(found: Mapping[str, float], model: nn.Module, keypoint: Tensor, mask: Tensor,
-                 anchor: Tensor | None = None, tolerance: float = TOLERANCE) -> None:
-    """Refuse differences above the tolerance, and those that are no numbers.
+                 anchor: Tensor | None = None) -> None:
+    """Refuse differences above :data:`TOLERANCE`, and those that are no numbers.
 
     An output that rounding alone moves further than that is held to what rounding does to it: the actionlet of a model
     whose projections are all nearly that of the anchor is a small difference of large numbers, in PyTorch as in the
@@ -139,12 +135,11 @@ def check_parity(found: Mapping[str, float], model: nn.Module, keypoint: Tensor,
         keypoint: As there.
         mask: As there.
         anchor: As there.
-        tolerance: Largest difference relative to the largest value of an output.
 
     Raises:
         ExportError: The message names output, difference and input.
     """
-    beyond = [name for name, difference in found.items() if not difference <= tolerance]
+    beyond = [name for name, difference in found.items() if not difference <= TOLERANCE]
     rounding = sensitivities(model, keypoint, mask, beyond, anchor) if beyond else {}
     for name in beyond:
         if found[name] <= _ROUNDING_MARGIN * rounding[name]:
@@ -154,7 +149,7 @@ def check_parity(found: Mapping[str, float], model: nn.Module, keypoint: Tensor,
             continue
         raise ExportError(
             f'output {name!r} differs from the model by {found[name]:.2g} of its largest value on keypoint '
-            f'{tuple(keypoint.shape)} (N, M, T, V, C), expected at most {tolerance:g}: the model does something that '
+            f'{tuple(keypoint.shape)} (N, M, T, V, C), expected at most {TOLERANCE:g}: the model does something that '
             'depends on batch or length, or that the exporter translates wrongly; no file was written')
 
 
