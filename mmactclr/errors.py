@@ -14,3 +14,7 @@ class DataError(MMActCLRError):
 
 class ConfigError(MMActCLRError):
     """A config asks for something that the data, the model or the hooks do not provide."""
+
+
+class ExportError(MMActCLRError):
+    """A model cannot be written in a format for deployment, or the file does not do what the model does."""

@@ -1,5 +1,6 @@
 """What a script of the user's imports."""
 from .actionlets import find_actionlets
+from .deployment import export_onnx
 from .features import extract_features
 from .inference import init_model, load_for_test
 from .inferencing import (
@@ -17,6 +18,6 @@ from .run import build_runner, run_test, run_training
 
 __all__ = [
     'Inference', 'MotionGallery', 'Neighbour', 'Recording', 'SkeletonInferencer', 'SkeletonStream', 'build_runner',
-    'draw_reports', 'extract_features', 'find_actionlets', 'init_model', 'list_models', 'load_for_test',
+    'draw_reports', 'export_onnx', 'extract_features', 'find_actionlets', 'init_model', 'list_models', 'load_for_test',
     'read_recordings', 'run_test', 'run_training',
 ]

@@ -79,6 +79,11 @@ class SkeletonInferencer:
         """Whether the model is a segmentor, which scores every frame of a window."""
         return any(hasattr(branch, '_score') for branch in self.model.branches().values())
 
+    @property
+    def anchor(self) -> Tensor | None:
+        """(M, T, V, C) prepared joints of :meth:`use_anchor`, None before."""
+        return self._anchor
+
     def __call__(self, source: Any, layout: str | Mapping[str, Any] | Layout | None = None, unit: str | None = None,
                  up: str | None = None, metres_per_unit: float | None = None, window: int | None = None,
                  hop: int | None = None, actionlet: bool = True, progress: bool = True,
