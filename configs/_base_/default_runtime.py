@@ -6,6 +6,7 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=10, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    non_finite=dict(type='NonFiniteHook'),
     training_progress=dict(type='TrainingProgressHook'),
     progress=dict(type='ProgressHook'),
     safe_checkpoint=dict(type='SafeCheckpointHook'),

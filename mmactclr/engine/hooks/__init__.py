@@ -9,6 +9,7 @@ from .label_subset_hook import LabelSubsetHook
 from .memory_bank_hook import MemoryBankHook
 from .metrics_file_hook import MetricsFileHook
 from .momentum_update_hook import MomentumUpdateHook
+from .non_finite_hook import NonFiniteHook
 from .predictions_file_hook import PredictionsFileHook
 from .progress_hook import ProgressHook
 from .report_hook import ReportHook
@@ -20,6 +21,6 @@ from .training_progress_hook import TrainingProgressHook
 __all__ = [
     'ActionletOverlapHook', 'ActionletStatsHook', 'CompileEncoderHook', 'DivergenceHook', 'EncoderInitHook',
     'FeatureCacheHook', 'LabelSubsetHook', 'MemoryBankHook', 'MetricsFileHook', 'MomentumUpdateHook',
-    'PredictionsFileHook', 'ProgressHook', 'ReportHook', 'ResidentDataHook', 'SafeCheckpointHook',
+    'NonFiniteHook', 'PredictionsFileHook', 'ProgressHook', 'ReportHook', 'ResidentDataHook', 'SafeCheckpointHook',
     'StaticAnchorHook', 'TrainingProgressHook',
 ]

@@ -7,7 +7,7 @@ from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 from mmactclr.datasets import skeleton_collate
-from mmactclr.errors import ConfigError
+from mmactclr.errors import ConfigError, RunError
 from mmactclr.registry import HOOKS
 
 from .method import get_branches
@@ -17,6 +17,10 @@ def mean_motion(dataset: Dataset, chunk: int = 256) -> torch.Tensor:
     """Mean of all prepared sequences of a dataset, section 3.1 of the method; (M, T, V, C) float32.
 
     Absent persons count as the zeros they are, as at the encoder's average pooling.
+
+    Raises:
+        ConfigError: If the dataset is empty.
+        RunError: If numbers of a sequence are not finite; it is named.
     """
     if len(dataset) == 0:
         raise ConfigError('StaticAnchorHook: the training set is empty')
@@ -28,8 +32,23 @@ def mean_motion(dataset: Dataset, chunk: int = 256) -> torch.Tensor:
         batch = whole_batch(indices) if whole_batch else [dataset[i] for i in indices]
         joints = skeleton_collate(batch)['inputs']
         part = joints.to(torch.float64).sum(0)
+        if not torch.isfinite(part).all():
+            finite = torch.isfinite(joints.flatten(1)).all(1).tolist()
+            wrong = _names(dataset, [i for i, good in zip(indices, finite, strict=True) if not good])
+            raise RunError(f'StaticAnchorHook: the numbers of {wrong} are not finite, so the mean motion of the '
+                           'training set is not; tools/dataset_converters/verify.py says what is wrong with the '
+                           'archive; delete its folder prepared to make the prepared sequences again')
         total = part if total is None else total + part
     return (total / len(dataset)).float()
+
+
+def _names(dataset: Dataset, positions: list[int]) -> str:
+    """Up to five sequences at positions of a dataset, by name where it knows their names."""
+    names, more = getattr(dataset, 'metainfo', {}).get('names'), len(positions) - 5
+    # windows of long sequences know their sequence, whole sequences their position
+    index = getattr(dataset, 'sequence', getattr(dataset, 'index', None))
+    known = [f'sequence {i}' if names is None or index is None else str(names[index[i]]) for i in positions[:5]]
+    return ', '.join(known) + (f' and {more} more' if more > 0 else '')
 
 
 @HOOKS.register_module()

@@ -49,6 +49,9 @@ class TrainingProgressHook(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: Any = None) -> None:
         """Forget numbers that this stage no longer gives; the log would repeat their last value for ever."""
+        if not outputs:
+            # a step that was left out says nothing about its stage
+            return
         names = set(outputs or ())
         for name in self._logged - names:
             runner.message_hub.log_scalars.pop(f'train/{name}', None)
