@@ -13,6 +13,7 @@ from .predictions_file_hook import PredictionsFileHook
 from .progress_hook import ProgressHook
 from .report_hook import ReportHook
 from .resident_data_hook import ResidentDataHook
+from .run_checkpoint_hook import RunCheckpointHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 from .static_anchor_hook import StaticAnchorHook
 from .training_progress_hook import TrainingProgressHook
@@ -20,6 +21,6 @@ from .training_progress_hook import TrainingProgressHook
 __all__ = [
     'ActionletOverlapHook', 'ActionletStatsHook', 'CompileEncoderHook', 'DivergenceHook', 'EncoderInitHook',
     'FeatureCacheHook', 'LabelSubsetHook', 'MemoryBankHook', 'MetricsFileHook', 'MomentumUpdateHook',
-    'PredictionsFileHook', 'ProgressHook', 'ReportHook', 'ResidentDataHook', 'SafeCheckpointHook',
-    'StaticAnchorHook', 'TrainingProgressHook',
+    'PredictionsFileHook', 'ProgressHook', 'ReportHook', 'ResidentDataHook', 'RunCheckpointHook',
+    'SafeCheckpointHook', 'StaticAnchorHook', 'TrainingProgressHook',
 ]

@@ -8,6 +8,9 @@ from mmengine.runner import Runner
 
 from mmactclr.registry import HOOKS
 
+# key of a checkpoint
+_STATE = 'actionlet_stats'
+
 
 @HOOKS.register_module()
 class ActionletStatsHook(Hook):
@@ -24,9 +27,20 @@ class ActionletStatsHook(Hook):
         self._counts: Counter[str] = Counter()
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Start counting anew."""
-        self._sums.clear()
-        self._counts.clear()
+        """Start counting anew, unless the run goes on in the middle of the epoch."""
+        if not getattr(runner.train_loop, 'batches_done', 0):
+            self._sums.clear()
+            self._counts.clear()
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep what was counted."""
+        checkpoint[_STATE] = dict(sums=dict(self._sums), counts=dict(self._counts))
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Go on counting."""
+        state = checkpoint.get(_STATE, {})
+        self._sums.update(state.get('sums', {}))
+        self._counts.update(state.get('counts', {}))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: Any = None) -> None:

@@ -10,6 +10,9 @@ from mmactclr.registry import HOOKS
 
 from .method import get_method
 
+# numbers of the last step, in the message hub
+_LOGGED = 'logged_scalars'
+
 
 @HOOKS.register_module()
 class TrainingProgressHook(Hook):
@@ -20,9 +23,6 @@ class TrainingProgressHook(Hook):
     """
 
     priority = 'VERY_HIGH'
-
-    def __init__(self) -> None:
-        self._logged: set[str] = set()
 
     def before_train(self, runner: Runner) -> None:
         """Check that the stages of a method with stages fill the run.
@@ -49,7 +49,9 @@ class TrainingProgressHook(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: Any = None) -> None:
         """Forget numbers that this stage no longer gives; the log would repeat their last value for ever."""
-        names = set(outputs or ())
-        for name in self._logged - names:
+        names, logged = set(outputs or ()), set(runner.message_hub.runtime_info.get(_LOGGED, ()))
+        for name in logged - names:
             runner.message_hub.log_scalars.pop(f'train/{name}', None)
-        self._logged = names
+        if logged != names:
+            # there it is saved: a run that goes on right after a stage forgets its numbers too
+            runner.message_hub.update_info(_LOGGED, sorted(names))
