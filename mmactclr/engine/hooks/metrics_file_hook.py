@@ -36,7 +36,7 @@ class MetricsFileHook(Hook):
         """Remember the epoch that a tested checkpoint comes from, and what a run that goes on had started from."""
         meta = checkpoint.get('meta', {})
         self._loaded_epoch = meta.get('epoch')
-        if runner._resume and runner._train_loop is not None:
+        if runner._train_loop is not None and runner._resume:
             self._source = meta.get(_SOURCE)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

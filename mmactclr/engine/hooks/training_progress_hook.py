@@ -10,7 +10,7 @@ from mmactclr.registry import HOOKS
 
 from .method import get_method
 
-# numbers of the last step, in the message hub
+# key of a checkpoint
 _LOGGED = 'logged_scalars'
 
 
@@ -23,6 +23,9 @@ class TrainingProgressHook(Hook):
     """
 
     priority = 'VERY_HIGH'
+
+    def __init__(self) -> None:
+        self._logged: set[str] = set()
 
     def before_train(self, runner: Runner) -> None:
         """Check that the stages of a method with stages fill the run.
@@ -49,9 +52,16 @@ class TrainingProgressHook(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: Any = None) -> None:
         """Forget numbers that this stage no longer gives; the log would repeat their last value for ever."""
-        names, logged = set(outputs or ()), set(runner.message_hub.runtime_info.get(_LOGGED, ()))
-        for name in logged - names:
+        names = set(outputs or ())
+        for name in self._logged - names:
             runner.message_hub.log_scalars.pop(f'train/{name}', None)
-        if logged != names:
-            # there it is saved: a run that goes on right after a stage forgets its numbers too
-            runner.message_hub.update_info(_LOGGED, sorted(names))
+        self._logged = names
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep which numbers the last step gave: the first one of another stage may come after a resume."""
+        checkpoint[_LOGGED] = sorted(self._logged)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Take them over."""
+        if runner._resume:
+            self._logged = set(checkpoint.get(_LOGGED, ()))

@@ -76,6 +76,8 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
                     self.resumed.restore_gradients(self.runner)
                 if not self.batches_done:
                     self.resumed.restore_random(at_epoch=False)
+            if not self.validated and self.runner.val_loop is not None:
+                self.runner.logger.info(f'the validation of epoch {self._epoch} is made up for')
             self._validate()
             while self._epoch < self._max_epochs and not self.stop_training:
                 self.run_epoch()
