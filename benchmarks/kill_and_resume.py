@@ -1,10 +1,9 @@
 """Kill training with SIGKILL again and again, go on with --resume, and compare the end with a run that was left alone.
 
 For each method a short run on the built-in motion set trains once without interruption. Then it trains again and is
-killed --kills times at random moments spread over all of it: in steps, in validations, in the last steps of stage one
-and the first of stage two, and, at about every third time, while a checkpoint is being written. Whatever was left is
-gone on from with tools/train.py CONFIG --resume. At the end weights, memory, pointer, optimiser, schedule, log
-histories and metrics.json have to be the same to the last bit.
+killed --kills times at random moments spread over all of it: in steps, in validations, around the switch of stages,
+before anything new was written, and, about every third time, while a checkpoint is being written. Whatever was left is gone on from with tools/train.py CONFIG --resume. At the end weights, memory, pointer, optimiser,
+schedule, log histories and metrics.json have to be the same to the last bit.
 
 One process at a time, on the CPU. Every kill is a line of OUT/METHOD/kills.jsonl, every method a row of OUT/table.md.
 What is done is not done again: give the same command again to go on.
@@ -32,12 +31,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 # without these two runs without any interruption are not the same to the last bit
 ARITHMETIC = {'OMP_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1', 'MKL_CBWR': 'COMPATIBLE', 'CUDA_VISIBLE_DEVICES': ''}
-EPOCHS = 8
 METHODS = {'moco': 'moco_joint', 'actclr': 'actclr_joint', 'actclr 3s': 'actclr_3s'}
 # seconds that a life may take, far more than it does
 LIFE = 300
-# share of the kills that wait for a checkpoint to be written
-AIMED = 0.35
+# when to kill, and how often: at any time after a life has written a checkpoint, before it has, or while it is writing
+STYLES = {'any': 4, 'early': 2, 'writing': 3}
 # log histories of what the clock and the machine say
 CLOCK = ('time', 'data_time', 'memory')
 
@@ -88,40 +86,43 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--methods', nargs='+', choices=METHODS, default=list(METHODS), metavar='NAME',
                         help=f'of {", ".join(METHODS)} (default: all)')
     parser.add_argument('--kills', type=int, default=20, help='kills of each method (default: %(default)s)')
+    parser.add_argument('--epochs', type=int, default=24,
+                        help='epochs, half of them in each stage; more kills need more (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='seed of the moments (default: %(default)s)')
-    parser.add_argument('--subjects', type=int, default=6,
+    parser.add_argument('--subjects', type=int, default=12,
                         help='people in the built-in set: more of them make longer epochs (default: %(default)s)')
     parser.add_argument('--minutes', type=float, default=60., help='start nothing after so long (default: %(default)s)')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/kill_and_resume'),
                         help='folder for data, runs and table.md (default: %(default)s)')
     args = parser.parse_args()
-    if args.kills < 1 or args.subjects < 4:
-        parser.error('expected --kills 1 or more and --subjects 4 or more')
+    if args.kills < 1 or args.subjects < 4 or args.epochs < 4 or args.epochs % 2:
+        parser.error('expected --kills 1 or more, --subjects 4 or more and an even number of --epochs from 4 up')
     return args
 
 
-def command(method: str, out: Path, folder: Path, resume: bool) -> list[str]:
+def command(method: str, args: argparse.Namespace, folder: Path) -> list[str]:
     """Arguments of tools/train.py."""
     branch = 'model.branch' if method.endswith('3s') else 'model'
     options = {
-        'data_root': out / 'data', 'num_frames': 16, 'train_dataloader.batch_size': 16,
+        'data_root': args.out / 'data', 'num_frames': 16, 'train_dataloader.batch_size': 16,
         f'{branch}.backbone.channels': '[4,8]', f'{branch}.backbone.strided_units': '[1]',
         f'{branch}.backbone.dropout': 0.5, f'{branch}.projector.in_channels': 8,
         f'{branch}.projector.hidden_channels': 8, f'{branch}.projector.out_channels': 4,
-        f'{branch}.memory.dim': 4, f'{branch}.memory.size': 40, 'train_cfg.max_epochs': EPOCHS,
-        'train_cfg.val_interval': 2, 'param_scheduler.T_max': EPOCHS, 'default_hooks.checkpoint.interval': 2,
+        f'{branch}.memory.dim': 4, f'{branch}.memory.size': 40, 'train_cfg.max_epochs': args.epochs,
+        'train_cfg.val_interval': 4, 'param_scheduler.T_max': args.epochs, 'default_hooks.checkpoint.interval': 2,
         # a checkpoint about every quarter of a second: some steps are lost at every kill
         'default_hooks.checkpoint.minutes': 0.004, 'default_hooks.checkpoint.save_best': 'knn/backbone_k20',
         'default_hooks.logger.interval': 1}
     if method != 'moco':
-        options[f'{branch}.stage_epochs'] = f'[{EPOCHS // 2},{EPOCHS // 2}]'
-    return [f'{METHODS[method]}_synthetic_xsub', '--work-dir', str(folder), *(['--resume'] if resume else []),
+        options[f'{branch}.stage_epochs'] = f'[{args.epochs // 2},{args.epochs // 2}]'
+    return [f'{METHODS[method]}_synthetic_xsub', '--work-dir', str(folder), '--resume',
             '--cfg-options', *(f'{name}={value}' for name, value in options.items())]
 
 
 def start(arguments: list[str], log: Path) -> Life:
     """Start tools/train.py as a process of its own that has what this one imported."""
     log.parent.mkdir(parents=True, exist_ok=True)
+    log.touch()
     pid = os.fork()
     if pid:
         return Life(pid, log)
@@ -141,10 +142,10 @@ def start(arguments: list[str], log: Path) -> Life:
         os._exit(code)
 
 
-def steps_of(method: str, out: Path) -> int:
-    """Steps of an epoch."""
+def last_of(folder: Path) -> dict[str, Any]:
+    """The last checkpoint of a run that ended."""
     from mmactclr.engine.checkpoints import read_checkpoint
-    return read_checkpoint(out / method / 'straight' / f'epoch_{EPOCHS}.pth')['position']['share']['steps']
+    return read_checkpoint((folder / 'last_checkpoint').read_text().strip())
 
 
 def progress(folder: Path, steps: int) -> int:
@@ -159,19 +160,20 @@ def half_written(folder: Path) -> list[str]:
     return [entry.name for entry in os.scandir(folder) if '.partial-' in entry.name] if folder.is_dir() else []
 
 
-def kill_at(life: Life, folder: Path, target: int, steps: int, aimed: bool, delay: float) -> dict[str, Any] | None:
+def kill_at(life: Life, folder: Path, target: int, steps: int, style: str, delay: float) -> dict[str, Any] | None:
     """Kill a run some time after it has done ``target`` steps; None if it came to its end."""
     end, reached = time.monotonic() + LIFE, None
+    sign = 'Epoch(train)' if style == 'early' else 'is written'
     while time.monotonic() < end:
         if life.ended() is not None:
             return None
         now = time.monotonic()
-        if reached is None and progress(folder, steps) >= target and 'is written' in life.log.read_text():
+        if reached is None and progress(folder, steps) >= target and sign in life.log.read_text():
             reached = now
-        if reached is not None and (half_written(folder) if aimed else now - reached >= delay):
+        if reached is not None and (half_written(folder) if style == 'writing' else now - reached >= delay):
             life.kill()
             return {'done': progress(folder, steps), 'half_written': half_written(folder)}
-        time.sleep(0 if aimed and reached is not None else 0.005)
+        time.sleep(0 if style == 'writing' and reached is not None else 0.005)
     life.kill()
     raise SystemExit(f'error: a run took more than {LIFE} s, see {life.log}')
 
@@ -181,34 +183,35 @@ def train_and_kill(method: str, args: argparse.Namespace, deadline: float) -> bo
     folder = args.out / method
     straight, killed = folder / 'straight', folder / 'killed'
     if not (folder / 'straight.done').is_file():
-        code = start(command(method, args.out, straight, True), folder / 'straight.log').wait()
+        code = start(command(method, args, straight), folder / 'straight.log').wait()
         if code:
             raise SystemExit(f'error: the uninterrupted run of {method} ended with code {code}, see '
                              f'{folder / "straight.log"}')
         (folder / 'straight.done').touch()
-    steps = steps_of(method, args.out)
+    steps = last_of(straight)['position']['share']['steps']
     rng = random.Random(f'{method}/{args.seed}')
-    targets = sorted(rng.randrange(EPOCHS * steps - 1) for _ in range(args.kills))
-    moments = [(target, rng.random() < AIMED, rng.uniform(0, 0.8)) for target in targets]
+    # the delay leads into the last epoch
+    targets = sorted(rng.randrange((args.epochs - 1) * steps) for _ in range(args.kills))
+    moments = [(target, *rng.choices(list(STYLES), list(STYLES.values())), rng.uniform(0, 0.2)) for target in targets]
     lines = folder / 'kills.jsonl'
     done = len(lines.read_text().splitlines()) if lines.is_file() else 0
-    for number, (target, aimed, delay) in enumerate(moments[done:], done):
+    for number, (target, style, delay) in enumerate(moments[done:], done):
         if time.monotonic() > deadline:
             return False
-        life = start(command(method, args.out, killed, True), folder / f'life_{number}.log')
-        found = kill_at(life, killed, target, steps, aimed, delay)
+        life = start(command(method, args, killed), folder / f'life_{number}.log')
+        found = kill_at(life, killed, target, steps, style, delay)
         if found is None:
-            raise SystemExit(f'error: {method} ended before kill {number}, see {life.log}; take more --subjects')
+            raise SystemExit(f'error: {method} ended before kill {number}, see {life.log}; take more --epochs')
         epoch, step, validation = life.resumed_at()
         with lines.open('a') as file:
-            file.write(json.dumps({'kill': number, 'target': target, 'aimed': aimed, 'resumed_epoch': epoch,
+            file.write(json.dumps({'kill': number, 'target': target, 'style': style, 'resumed_epoch': epoch,
                                    'resumed_step': step, 'resumed_in_validation': validation, **found}) + '\n')
-    life = start(command(method, args.out, killed, True), folder / 'last.log')
+    life = start(command(method, args, killed), folder / 'last.log')
     code = life.wait()
     if code:
         raise SystemExit(f'error: {method} ended with code {code} after its kills, see {life.log}')
     epoch, step, validation = life.resumed_at()
-    result = {'method': method, 'steps': EPOCHS * steps, 'steps_of_an_epoch': steps, 'seed': args.seed,
+    result = {'method': method, 'steps': args.epochs * steps, 'steps_of_an_epoch': steps, 'seed': args.seed,
               'last_resumed_step': step, 'last_resumed_in_validation': validation,
               'differences': list(compare(straight, killed)), **compared(straight)}
     (folder / 'result.json').write_text(json.dumps(result, indent=2))
@@ -234,15 +237,14 @@ def compared(folder: Path) -> dict[str, int]:
 def _outcome(folder: Path) -> dict[str, Any]:
     """Leaves of the last and the best checkpoint and of metrics.json by name."""
     from mmactclr.engine.checkpoints import read_checkpoint
-    last = read_checkpoint(folder / f'epoch_{EPOCHS}.pth')
+    last = last_of(folder)
     hub = last['message_hub']
     scalars = {name: value for name, value in hub['log_scalars'].items() if name.split('/')[-1] not in CLOCK}
     best, = folder.glob('best_*.pth')
-    files = {'files': sorted(path.name for path in folder.glob('*.pth')), 'best': read_checkpoint(best)['state_dict']}
     return dict(_leaves({
         'weights': last['state_dict'], 'optimizer': last['optimizer'], 'schedule': last['param_schedulers'],
         'histories': scalars, 'random': last['position']['random'],
-        'best score': hub['runtime_info']['best_score'], **files,
+        'best': {'name': best.name, 'score': hub['runtime_info']['best_score'], **read_checkpoint(best)['state_dict']},
         'metrics.json': json.loads((folder / 'metrics.json').read_text())}))
 
 
@@ -304,7 +306,11 @@ def main() -> None:
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ARITHMETIC})
     args.out = args.out.resolve()
     deadline = time.monotonic() + 60 * args.minutes
+    import mmengine.config.config
+
     import mmactclr.apis  # noqa: F401 every process that is forked has it
+    # the layout of configs that are printed and saved would take longer than all of the training
+    mmengine.config.config.FormatCode = lambda text, **_: (text, True)
     from mmactclr.registry import CONVERTERS
     if not (args.out / 'data').is_dir():
         CONVERTERS.build(dict(type='synthetic')).convert('-', args.out / 'data', num_subjects=args.subjects,
