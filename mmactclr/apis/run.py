@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import BaseDataPreprocessor, is_model_wrapper
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 import mmactclr.datasets  # noqa: F401
 import mmactclr.engine  # noqa: F401
@@ -21,6 +21,7 @@ from mmactclr.engine.checkpoints import (
     ModelCard,
     adopt_card,
     adopt_encoder,
+    find_newest,
     read_checkpoint,
     takes_encoder,
 )
@@ -78,7 +79,8 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
     Args:
         config: Path or name of a config, or a loaded one.
         work_dir: Folder for logs, checkpoints and ``metrics.json``.
-        resume: Checkpoint to go on from, or ``'auto'`` for the newest one of ``work_dir``.
+        resume: Checkpoint to go on from, or ``'auto'`` for the newest whole one of ``work_dir``; the run begins where
+            there is none.
         amp: Run encoders in bf16.
         options: Overrides by dotted key.
         launcher: How the processes of a distributed run are started.
@@ -89,6 +91,7 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
         ConfigError: If the config does not fit the data, the hooks or the checkpoint.
         DataError: If data or checkpoint cannot be read.
         RunError: If disk, memory, processes or the numbers of the run fail.
+        StoppedRun: If a signal asked the run to stop, after its checkpoint was written; it is a SystemExit.
     """
     cfg = config if isinstance(config, Config) else load_config(config, options)
     _take_encoder(cfg, options)
@@ -96,9 +99,13 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
         cfg.optim_wrapper.type = 'AutocastOptimWrapper'
     if compile:
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='CompileEncoderHook')]
+    if cfg.get('resume') and not cfg.get('load_from'):
+        resume = resume or 'auto'
+    found = find_newest(_work_dir(cfg, work_dir)) if resume == 'auto' else resume
     if resume:
-        cfg.resume = True
-        cfg.load_from = find_latest_checkpoint(_work_dir(cfg, work_dir)) if resume == 'auto' else str(resume)
+        cfg.resume = bool(found)
+    if found:
+        cfg.load_from = str(found)
     _read_checkpoint(cfg)
     _check_optimizer(cfg)
     _check_epochs(cfg)
@@ -107,6 +114,9 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
     try:
         with explain_faults(folder):
             runner = build_runner(cfg, work_dir, launcher=launcher)
+            if resume and not found:
+                runner.logger.warning(f'{runner.work_dir} holds no checkpoint to go on from: training starts from the '
+                                      'beginning')
             _check_trainable(runner)
             _check_schedule(cfg, runner.logger)
             with explain_build_errors(cfg.filename):

@@ -17,6 +17,7 @@ from .predictions_file_hook import PredictionsFileHook
 from .progress_hook import ProgressHook
 from .report_hook import ReportHook
 from .resident_data_hook import ResidentDataHook
+from .run_checkpoint_hook import RunCheckpointHook
 from .run_line_hook import RunLineHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 from .static_anchor_hook import StaticAnchorHook
@@ -26,5 +27,6 @@ __all__ = [
     'ActionletOverlapHook', 'ActionletStatsHook', 'CollapseHook', 'CompileEncoderHook', 'DataGuardHook',
     'DivergenceHook', 'EncoderInitHook', 'FeatureCacheHook', 'LabelSubsetHook', 'MemoryBankHook', 'MetricsFileHook',
     'MomentumUpdateHook', 'NonFiniteHook', 'PeerWatchHook', 'PredictionsFileHook', 'ProgressHook', 'ReportHook',
-    'ResidentDataHook', 'RunLineHook', 'SafeCheckpointHook', 'StaticAnchorHook', 'TrainingProgressHook',
+    'ResidentDataHook', 'RunCheckpointHook', 'RunLineHook', 'SafeCheckpointHook', 'StaticAnchorHook',
+    'TrainingProgressHook',
 ]
