@@ -2,7 +2,7 @@
 
 Two processes train a tiny ActCLR on the CPU over gloo. Once a checkpoint is there one of them is killed with SIGKILL,
 or stopped with SIGSTOP as a process that hangs, and the seconds are counted until none is left. Then the same command
-runs again with --resume to the end. Once with torchrun (tools/dist_train.sh), which watches its processes, and once with
+runs again with --resume to the end. Once with torchrun (tools/dist_train.sh), which watches its processes, and with
 processes that nobody watches, as srun without --kill-on-bad-exit.
 
 Example:
@@ -41,8 +41,8 @@ def write_config(folder: Path) -> Path:
     cfg = load_config('actclr_joint_synthetic_xsub', {
         'data_root': str((folder / 'data').resolve()), 'val_cfg': None, 'val_dataloader': None, 'val_evaluator': None,
         'model.backbone.channels': [8, 16], 'model.backbone.strided_units': [1], 'model.projector.in_channels': 16,
-        'model.projector.hidden_channels': 16, 'train_dataloader.batch_size': 8, 'train_cfg.max_epochs': 400,
-        'model.stage_epochs': (200, 200), 'param_scheduler.T_max': 400, 'default_hooks.checkpoint.interval': 5})
+        'model.projector.hidden_channels': 16, 'train_dataloader.batch_size': 8, 'train_cfg.max_epochs': 60,
+        'model.stage_epochs': (30, 30), 'param_scheduler.T_max': 60, 'default_hooks.checkpoint.interval': 5})
     cfg.default_hooks.pop('actionlet_overlap', None)
     path = folder / 'config.py'
     cfg.dump(path)
@@ -99,9 +99,9 @@ def case(kind: str, number: signal.Signals, victim: int, config: Path, out: Path
         process.kill()
         process.wait()
     newest = sorted(run.glob('epoch_*.pth'), key=lambda path: path.stat().st_mtime)[-1]
-    again = start(kind, config, run, '--resume', '--cfg-options', 'train_cfg.max_epochs=400')
+    again = start(kind, config, run, '--resume')
     codes = [process.wait(timeout=600) for process in again]
-    finished = (run / 'epoch_400.pth').is_file() and not any(codes)
+    finished = (run / 'epoch_60.pth').is_file() and not any(codes)
     return dict(kind=kind, signal=number.name, rank=victim, seconds=seconds if gone else None,
                 codes=[process.returncode for process in others], newest=newest.name, finished=finished)
 
@@ -118,12 +118,14 @@ def main() -> None:
     for kind, number, victim in cases:
         rows.append(case(kind, number, victim, config, args.out))
         print(rows[-1], flush=True)
-    lines = ['| processes | signal to rank | seconds until the others are gone | exit code | goes on from | to the end |',
-             '|---|---|---|---|---|---|']
+    titles = ['processes', 'signal to rank', 'seconds until the others are gone', 'exit code', 'goes on from',
+              'to the end']
+    lines = [f'| {" | ".join(titles)} |', '|---' * len(titles) + '|']
     for row in rows:
         seconds = '-' if row['seconds'] is None else f'{row["seconds"]:.1f}'
-        lines.append(f'| {row["kind"]} | {row["signal"]} to {row["rank"]} | {seconds} | '
-                     f'{", ".join(map(str, row["codes"]))} | `{row["newest"]}` | {"yes" if row["finished"] else "no"} |')
+        cells = [row['kind'], f'{row["signal"]} to {row["rank"]}', seconds, ', '.join(map(str, row['codes'])),
+                 f'`{row["newest"]}`', 'yes' if row['finished'] else 'no']
+        lines.append(f'| {" | ".join(cells)} |')
     print(write_text(args.out / 'killed_rank.md', '\n'.join(lines)).read_text())
     if not all(row['finished'] and row['seconds'] is not None for row in rows):
         sys.exit('error: a process hung, or a run did not go on to its end')
