@@ -1,6 +1,7 @@
 """Run in a process of its own: runs that are stopped by signals and go on, beside some that are not.
 
-Arguments: folder of an archive, folder to write to, the checkout. Prints a line of JSON for every step and at every end.
+Arguments: folder of an archive, folder to write to. Prints a line of JSON for every step and at every end.
+benchmarks/ is on the path.
 """
 import json
 import os
@@ -9,9 +10,6 @@ import signal
 import sys
 import time
 from pathlib import Path
-
-archive, folder, root = map(Path, sys.argv[1:])
-sys.path.insert(0, str(root / 'benchmarks'))
 
 import mmengine.config.config
 import numpy as np
@@ -30,6 +28,7 @@ from mmactclr.utils import load_config
 # the layout of configs that are printed takes longer than the runs
 mmengine.config.config.FormatCode = lambda text, **_: (text, True)
 LAYOUT = 'kinect20_utdmhad'
+archive, folder = map(Path, sys.argv[1:])
 
 
 @DATA_SAMPLERS.register_module()
@@ -101,6 +100,7 @@ def train(case: str, name: str, stop_at: int | None = None, resume: str | None =
                                dict(type='MultiStepLR', by_epoch=True, milestones=[1, 2], gamma=.5)]
     else:
         cfg.param_scheduler = dict(type='CosineAnnealingLR', by_epoch=True, T_max=3, convert_to_iter_based=True)
+    cfg.dump(folder / f'{case}.py')
     cfg.custom_hooks.append(dict(type='Probe', stop_at=stop_at))
     cfg.experiment_name = f'{case}_{name}_{stop_at}'
     code = 0
@@ -131,4 +131,5 @@ if __name__ == '__main__':
         train(case, 'straight')
         train(case, 'stopped', stop_at=at)
         train(case, 'stopped', resume='auto')
+    train('linear', 'halted', stop_at=4)
     interrupt([signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])

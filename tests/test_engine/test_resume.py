@@ -23,7 +23,7 @@ ARITHMETIC = dict(OMP_NUM_THREADS='1', MKL_NUM_THREADS='1', MKL_CBWR='COMPATIBLE
 
 def child(*command: object, cwd: Path) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, *map(str, command)], cwd=cwd, text=True, capture_output=True,
-                          env=dict(os.environ, PYTHONPATH=str(ROOT), **ARITHMETIC))
+                          env=dict(os.environ, PYTHONPATH=f'{ROOT}{os.pathsep}{ROOT / "benchmarks"}', **ARITHMETIC))
 
 
 @pytest.fixture(scope='module')
@@ -49,9 +49,10 @@ def test_killed_three_times_the_run_ends_where_it_would_have(benchmark_module, t
     assert result['differences'] == []
     assert result['compared_weights'] > 50 and result['compared_optimizer'] > 20 and result['compared_metrics_json'] > 9
     # what compares can tell
-    state = torch.load(folder / 'killed' / 'last_checkpoint' if False else find_newest(folder / 'killed'))
+    newest = find_newest(folder / 'killed')
+    state = read_checkpoint(newest)
     state['state_dict']['memory.pointer'] += 1
-    torch.save(state, find_newest(folder / 'killed'))
+    torch.save(state, newest)
     metrics = json.loads((folder / 'killed' / 'metrics.json').read_text())
     metrics['val']['epoch'] += 1
     (folder / 'killed' / 'metrics.json').write_text(json.dumps(metrics))
@@ -63,7 +64,7 @@ def test_killed_three_times_the_run_ends_where_it_would_have(benchmark_module, t
 def interrupted(tiny_archive, tmp_path_factory) -> tuple[Path, dict[str, list[dict]], dict[str, int]]:
     """Folder, steps and exit codes of the runs of interrupted_runs.py by name."""
     folder = tmp_path_factory.mktemp('interrupted')
-    done = child(Path(__file__).with_name('interrupted_runs.py'), tiny_archive, folder, ROOT, cwd=folder)
+    done = child(Path(__file__).with_name('interrupted_runs.py'), tiny_archive, folder, cwd=folder)
     assert done.returncode == 0, done.stderr[-4000:]
     steps, codes, open_steps = defaultdict(list), {}, []
     for entry in map(json.loads, (line for line in done.stdout.splitlines() if line.startswith('{'))):
@@ -125,6 +126,7 @@ def test_a_signal_ends_the_process_with_a_whole_checkpoint_and_a_line(interrupte
     line, = (line for line in said.splitlines() if f'{name}: stopped' in line)
     assert '--resume' in line
     written = Path(line.split('; ')[1].split(' is written')[0])
+    assert ('training starts from the beginning' in said) == (name == 'SIGTERM')
     if name == 'SIGUSR1':
         assert find_newest(folder / 'signals') == written
         assert (folder / 'signals' / 'last_checkpoint').read_text().strip() == str(written)
@@ -165,8 +167,22 @@ def test_what_is_done_of_an_epoch_does_not_depend_on_who_did_it(now, batches, ag
     assert position(6, Share(1, 8, 10)).batches_for(now) == (batches, again)
 
 
-def test_two_processes_go_on_where_one_stopped(interrupted, tmp_path):
-    """Same sequences a step, in the same order; the warning says what differs."""
-    folder, steps, _ = interrupted
-    newest = folder / 'signals'
-    assert newest
+def test_two_processes_go_on_where_one_stopped(interrupted):
+    """They take the sequences that are left, so that a head on fixed features ends where that of one process does."""
+    folder, _, _ = interrupted
+    halted, straight = folder / 'linear' / 'halted', folder / 'linear' / 'straight'
+    assert find_newest(halted).name == 'iter_4.pth'
+    done = subprocess.run(
+        ['bash', ROOT / 'tools' / 'dist_train.sh', folder / 'linear.py', '2', '--work-dir', halted, '--resume',
+         '--cfg-options', 'train_dataloader.batch_size=3'], cwd=folder, text=True, capture_output=True,
+        env=dict(os.environ, PYTHON=sys.executable, PYTHONPATH=str(ROOT), **ARITHMETIC))
+    assert done.returncode == 0, done.stderr[-4000:]
+    said = done.stdout + done.stderr
+    assert 'processes 1 -> 2, sequences of a step in each 6 -> 3' in said and 'no longer those of the unint' in said
+    assert 'resumed epoch: 1, iter: 4' in said and 'global batch' not in said
+    one, two = (read_checkpoint(run / 'epoch_3.pth') for run in (straight, halted))
+    torch.testing.assert_close(two['state_dict']['head.fc.weight'], one['state_dict']['head.fc.weight'],
+                               atol=1e-5, rtol=1e-5)
+    assert two['meta']['iter'] == 9 and two['position']['share']['processes'] == 2
+    assert json.loads((halted / 'metrics.json').read_text())['val']['metrics'] == json.loads(
+        (straight / 'metrics.json').read_text())['val']['metrics']
