@@ -2,13 +2,14 @@
 import errno
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import Hook
 
 from mmactclr.apis import run_training
-from mmactclr.engine import RunCheckpointHook
+from mmactclr.engine import ActionletStatsHook, RunCheckpointHook
 from mmactclr.engine.checkpoints import find_newest, read_checkpoint
 from mmactclr.engine.hooks import run_checkpoint_hook
 from mmactclr.errors import ConfigError, DataError, RunError
@@ -115,6 +116,31 @@ def test_the_end_of_a_stage_is_a_milestone(train, tmp_path):
     train(config=ACTCLR, **{'train_cfg.max_epochs': 5, 'model.stage_epochs': (1, 4),
                             'default_hooks.checkpoint.max_keep_ckpts': 1})
     assert files(tmp_path) == ['epoch_1', 'epoch_5']
+
+
+def test_numbers_of_a_stage_leave_the_log_of_a_run_that_goes_on_after_it(train, tmp_path):
+    train(config=ACTCLR)
+    options = {'train_cfg.max_epochs': 2, 'model.stage_epochs': (1, 1)}
+    runner = train(config=ACTCLR, resume=str(tmp_path / 'epoch_1.pth'), folder=tmp_path / 'on', **options)
+    names = set(runner.message_hub.log_scalars)
+    assert 'train/loss_mining' in names and 'train/loss_nce' not in names
+
+
+def test_statistics_of_an_epoch_in_two_parts_are_those_of_the_whole(tmp_path):
+    lines: list[str] = []
+    logger = SimpleNamespace(info=lines.append, warning=lines.append)
+    runner = SimpleNamespace(epoch=4, logger=logger, _resume=True)
+    whole, first, second = (ActionletStatsHook() for _ in range(3))
+    for step, value in enumerate((.2, .5, .3)):
+        for hook in (whole, first if step < 2 else second):
+            hook.after_train_iter(runner, step, outputs={'mask_mean': value})
+        if step == 1:
+            checkpoint: dict = {}
+            first.before_save_checkpoint(runner, checkpoint)
+            second.after_load_checkpoint(runner, checkpoint)
+    for hook in (whole, second):
+        hook.after_train_epoch(runner)
+    assert lines == ['actionlet, epoch 5: mask_mean 0.333'] * 2
 
 
 def test_the_clock_asks_for_checkpoints_inside_epochs_too(train, tmp_path, written, monkeypatch):

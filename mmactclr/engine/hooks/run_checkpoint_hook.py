@@ -13,7 +13,7 @@ from mmengine.dist import all_reduce, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 
-from mmactclr.engine.checkpoints.newest import progress_of
+from mmactclr.engine.checkpoints.newest import LAST, progress_of
 from mmactclr.engine.checkpoints.writing import write_whole
 from mmactclr.engine.loops.position import POSITION, Position
 from mmactclr.engine.loops.resumable_train_loop import ResumableTrainLoop
@@ -227,7 +227,7 @@ class RunCheckpointHook(Hook):
             try:
                 write_whole(path, partial(self._fill, runner))
                 if newest:
-                    write_whole(path.with_name('last_checkpoint'), lambda aside: aside.write_text(str(path)))
+                    write_whole(path.with_name(LAST), lambda aside: aside.write_text(str(path)))
             except RunError as error:
                 failure = error
         if get_world_size() > 1:
