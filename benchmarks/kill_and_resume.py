@@ -2,8 +2,9 @@
 
 For each method a short run on the built-in motion set trains once without interruption. Then it trains again and is
 killed --kills times at random moments spread over all of it: in steps, in validations, around the switch of stages,
-before anything new was written, and, about every third time, while a checkpoint is being written. Whatever was left is gone on from with tools/train.py CONFIG --resume. At the end weights, memory, pointer, optimiser,
-schedule, log histories and metrics.json have to be the same to the last bit.
+before anything new was written, and, about every third time, while a checkpoint is being written. Whatever was left
+is gone on from with tools/train.py CONFIG --resume. At the end weights, memory, pointer, optimiser, schedule, log
+histories and metrics.json have to be the same to the last bit.
 
 One process at a time, on the CPU. Every kill is a line of OUT/METHOD/kills.jsonl, every method a row of OUT/table.md.
 What is done is not done again: give the same command again to go on.

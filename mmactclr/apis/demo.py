@@ -55,7 +55,8 @@ def run_demo(config: str | Path, work_dir: str | Path, seed: int = 0) -> dict[st
     actclr = _train(config, work_dir / 'actclr', options, total)
     after_one = actclr / f'epoch_{stage_one}.pth'
 
-    print(f'\nfor comparison: momentum contrast alone for the same {stage_two} epochs', flush=True)
+    print(f'\nfor comparison: momentum contrast alone for the same {stage_two} epochs, from the end of stage one (with '
+          'other model.stage_epochs than those it was trained with, which the log warns of)', flush=True)
     longer = {**options, 'model.stage_epochs': (total, 0)}
     moco = _train(config, work_dir / 'moco_continued', longer, total, start=after_one)
 

@@ -30,6 +30,15 @@ def test_there_is_none(tmp_path):
     assert find_newest(tmp_path) is None
 
 
+def test_what_a_run_had_done_is_not_done_again_silently(tmp_path):
+    (tmp_path / 'new').mkdir()
+    (tmp_path / 'new' / 'last_checkpoint').write_text(str(tmp_path / 'epoch_3.pth'))
+    with pytest.raises(DataError, match='new.* holds no checkpoint.*epoch_3.pth. does not exist.*To start anew remove'):
+        find_newest(tmp_path / 'new')
+    there = write(tmp_path / 'epoch_3.pth', 3, 30)
+    assert find_newest(tmp_path / 'new') == there
+
+
 def test_progress_decides_not_name_or_time_of_the_file(tmp_path):
     write(tmp_path / 'epoch_9.pth', 9, 90)
     newest = write(tmp_path / 'iter_105.pth', 10, 105)

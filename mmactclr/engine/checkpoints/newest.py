@@ -14,6 +14,8 @@ from mmengine.logging import print_log
 
 from mmactclr.errors import DataError
 
+# name of the file that holds the path of the newest checkpoint
+LAST = 'last_checkpoint'
 # files that are being written: `.NAME.partial-PID`
 _ASIDE = re.compile(r'\..+\.partial-(\d+)')
 # seconds after which nobody can still be writing one
@@ -49,7 +51,8 @@ def find_newest(work_dir: str | Path) -> Path | None:
     half-written under temporary names is removed.
 
     Raises:
-        DataError: If there are checkpoints and all of them are damaged.
+        DataError: If there are checkpoints and all of them are damaged, or there is none but ``last_checkpoint`` says
+            that there was.
     """
     work_dir = Path(work_dir)
     if not work_dir.is_dir():
@@ -80,7 +83,7 @@ def find_newest(work_dir: str | Path) -> Path | None:
             f'{str(work_dir)!r}: all checkpoints to go on from are damaged ('
             + '; '.join(f'{name}: {reason}' for name, reason in damaged.items())
             + '); put an intact copy there, or remove these files (or take another --work-dir) to start anew')
-    return newest
+    return newest or _elsewhere(work_dir)
 
 
 def progress_of(checkpoint: Mapping[str, Any]) -> Progress | None:
@@ -139,6 +142,23 @@ def _is_writing(path: Path, pid: int) -> bool:
     except OSError:
         pass
     return True
+
+
+def _elsewhere(work_dir: Path) -> Path | None:
+    """The file that ``last_checkpoint`` names, where a work dir holds no checkpoints: they are what a run had done.
+
+    Raises:
+        DataError: If it is not there, or not whole.
+    """
+    note = work_dir / LAST
+    if not note.is_file():
+        return None
+    path = Path(note.read_text().strip())
+    reason = find_damage(path) if path.is_file() else 'does not exist'
+    if reason:
+        raise DataError(f'{str(work_dir)!r} holds no checkpoint to go on from, and {str(path)!r} {reason}, which its '
+                        f'{LAST} names; put a checkpoint there or name it: --resume FILE. To start anew remove {LAST}')
+    return path
 
 
 class _Damaged(Exception):

@@ -28,12 +28,13 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         os.replace(aside, path)
         _sync_folder(path.parent)
     except OSError as error:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
         raise RunError(
             f'{path} cannot be written ({error.strerror or error}); the run ends here, the checkpoints written before '
             'stay. Free space or make the folder writable (df -h, ls -ld), then give the same command with --resume'
             ) from error
+    finally:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

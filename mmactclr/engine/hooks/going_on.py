@@ -1,4 +1,5 @@
 """What a run that goes on says of itself, and how it counts where steps are no longer what they were."""
+import warnings
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
@@ -102,7 +103,10 @@ def replay_schedule(runner: Runner, start: list[dict[str, Any]]) -> None:
             group[name] = group[_PREFIX + name] = value
     runner.param_schedulers = runner.build_param_scheduler(deepcopy(runner.cfg.param_scheduler))
     steps = len(runner.train_dataloader)
-    for step in range(1, runner.iter + 1):
-        for scheduler in runner.param_schedulers:
-            if not scheduler.by_epoch or step % steps == 0:
-                scheduler.step()
+    with warnings.catch_warnings():
+        # the steps of the optimiser that belong to these lie in the past
+        warnings.simplefilter('ignore', UserWarning)
+        for step in range(1, runner.iter + 1):
+            for scheduler in runner.param_schedulers:
+                if not scheduler.by_epoch or step % steps == 0:
+                    scheduler.step()

@@ -1,4 +1,5 @@
 """Checkpoints that a run goes on from as if it had never been interrupted."""
+import math
 import re
 import signal
 import time
@@ -12,7 +13,7 @@ from mmengine.dist import all_reduce, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 
-from mmactclr.engine.checkpoints.newest import progress_of
+from mmactclr.engine.checkpoints.newest import LAST, progress_of
 from mmactclr.engine.checkpoints.writing import write_whole
 from mmactclr.engine.loops.position import POSITION, Position
 from mmactclr.engine.loops.resumable_train_loop import ResumableTrainLoop
@@ -128,7 +129,12 @@ class RunCheckpointHook(Hook):
         if self._schedule_start is not None:
             replay_schedule(runner, self._schedule_start)
         folder = Path(runner.work_dir)
-        if runner.iter:
+        earlier = [template.format(number) for template in (_EPOCH, _ITER) for number in _numbers(folder, template)]
+        if earlier and not runner._resume:
+            runner.logger.warning(f'{folder} holds checkpoints of an earlier run ({", ".join(earlier)}); those of the '
+                                  'same name will be replaced. To go on from them stop and add --resume, to keep them '
+                                  'take another --work-dir')
+        if runner._resume:
             self._epochs = [n for n in _numbers(folder, _EPOCH) if n <= runner.epoch]
             self._iters = [n for n in _numbers(folder, _ITER) if n <= runner.iter]
             if self._written is not None:
@@ -193,6 +199,7 @@ class RunCheckpointHook(Hook):
             f'{name}: stopped after {runner.epoch} epochs and {runner.train_loop.batches_done} of '
             f'{len(runner.train_dataloader)} steps of the next; {runner.message_hub.get_info("last_ckpt")} is written. '
             'To go on give the same command with --resume')
+        runner.visualizer.close()
         raise StoppedRun(number)
 
     def _save(self, runner: Runner) -> None:
@@ -220,7 +227,7 @@ class RunCheckpointHook(Hook):
             try:
                 write_whole(path, partial(self._fill, runner))
                 if newest:
-                    write_whole(path.with_name('last_checkpoint'), lambda aside: aside.write_text(str(path)))
+                    write_whole(path.with_name(LAST), lambda aside: aside.write_text(str(path)))
             except RunError as error:
                 failure = error
         if get_world_size() > 1:
@@ -264,7 +271,8 @@ class RunCheckpointHook(Hook):
                               'them')
         hub, value = runner.message_hub, float(metrics[self.save_best])
         best, former = hub.runtime_info.get('best_score'), hub.runtime_info.get('best_ckpt')
-        if best is not None and not (value > best if self.rule == 'greater' else value < best):
+        better = best is None or (value > best if self.rule == 'greater' else value < best)
+        if not better or math.isnan(value):
             return
         name = f'best_{re.sub(r"[^0-9A-Za-z.-]", "_", self.save_best)}_{_EPOCH.format(runner.epoch)}'
         hub.update_info('best_score', value)
