@@ -1,4 +1,7 @@
 """Signals that ask a run to stop: noted, so that the step that is being taken ends first."""
+import atexit
+import functools
+import multiprocessing
 import os
 import signal
 import threading
@@ -66,3 +69,19 @@ def ignore_stopping() -> None:
     """Leave stopping to the parent: a cluster signals the loader's workers too, and their data are still needed."""
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
+
+
+@functools.cache
+def end_workers_at_exit() -> None:
+    """Kill loader workers when the process ends; Python would ask with SIGTERM, which they ignore, and wait for ever.
+
+    Workers are there at the end where an error, or whoever keeps the runner, holds on to their loader.
+    """
+    # after Python's own, so that it runs before
+    atexit.register(_kill_workers)
+
+
+def _kill_workers() -> None:
+    for child in multiprocessing.active_children():
+        if child.daemon:
+            child.kill()

@@ -4,6 +4,8 @@ import errno
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -176,3 +178,23 @@ def test_a_user_sees_one_line(capsys, tmp_path):
     with pytest.raises(SystemExit) as ended, report_errors(), explain_faults(tmp_path):
         raise OSError(errno.ENOSPC, 'No space left on device', 'a')
     assert ended.value.code == 1 and len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+# keeps hold of the loader, as an exception's traceback and a notebook do
+KEEPS = """
+import sys
+from mmengine.config import Config
+from mmactclr.apis import run_training
+runner = run_training(Config.fromfile(sys.argv[1]), 'run')
+"""
+
+
+def test_a_process_that_keeps_its_loader_processes_ends(tiny_archive, tiny_config, tmp_path):
+    """They ignore SIGTERM, which Python sends at its end before it waits for them."""
+    cfg = tiny_config(tiny_archive, MOCO, **NO_VALIDATION, **{
+        'train_dataloader.num_workers': 1, 'train_dataloader.persistent_workers': True, 'train_cfg.max_epochs': 1})
+    cfg.dump(tmp_path / 'config.py')
+    done = subprocess.run([sys.executable, '-c', KEEPS, 'config.py'], cwd=tmp_path, capture_output=True, text=True,
+                          timeout=120, env=dict(os.environ, CUDA_VISIBLE_DEVICES=''))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / 'run' / 'epoch_1.pth').is_file()

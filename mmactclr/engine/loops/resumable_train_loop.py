@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.data import Sampler
 
 from mmactclr.engine.random_states import capture_random
-from mmactclr.engine.stop_signals import StopSignals, ignore_stopping
+from mmactclr.engine.stop_signals import StopSignals, end_workers_at_exit, ignore_stopping
 from mmactclr.registry import LOOPS
 
 from .position import Position, Share, collected_gradients, gather_rows
@@ -40,6 +40,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         super().__init__(*args, **kwargs)
         self.dataloader.worker_init_fn = partial(_init_worker, self.dataloader.worker_init_fn)
         self.signals = StopSignals()
+        end_workers_at_exit()
         self.batches_done, self.validated = 0, True
         self.resumed: Position | None = None
         self._random_at_epoch = capture_random()
