@@ -16,6 +16,7 @@ from mmactclr.engine.checkpoints import find_newest, read_checkpoint
 from mmactclr.engine.loops.position import Position, Share
 from mmactclr.engine.random_states import capture_random
 from mmactclr.engine.stop_signals import StopSignals
+from mmactclr.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
 ARITHMETIC = dict(OMP_NUM_THREADS='1', MKL_NUM_THREADS='1', MKL_CBWR='COMPATIBLE', CUDA_VISIBLE_DEVICES='')
@@ -165,6 +166,30 @@ def position(batches: int, share: Share) -> Position:
     (Share(1, 4, 20), 12, 0), (Share(1, 8, 4), 4, 16)])
 def test_what_is_done_of_an_epoch_does_not_depend_on_who_did_it(now, batches, again):
     assert position(6, Share(1, 8, 10)).batches_for(now) == (batches, again)
+
+
+@pytest.mark.parametrize('change', [
+    lambda values: values.pop('batches'), lambda values: values.update(batches=-1),
+    lambda values: values.update(batches=11), lambda values: values.update(share=dict(processes=2)),
+    lambda values: values['share'].update(batch_size=0), lambda values: values.update(random=[1, 2]),
+    lambda values: values.update(validated='no'), lambda values: values.update(sampler_seed=.5),
+    lambda values: values.update(accumulated=torch.zeros(3, 2)), lambda values: values.update(more=1)])
+def test_a_damaged_position_is_refused(change):
+    values = position(6, Share(1, 8, 10)).to_dict()
+    assert Position.of(dict(position=values), 'a.pth').share == Share(1, 8, 10) and Position.of({}, 'a.pth') is None
+    change(values)
+    with pytest.raises(DataError, match=r"a\.pth.*'position'.*is damaged.*--resume FILE"):
+        Position.of(dict(position=values), 'a.pth')
+
+
+@pytest.mark.parametrize('size', [3, 6000])
+def test_states_of_generators_that_are_none_are_refused(size):
+    before = capture_random()
+    broken = Position(0, Share(1, 8, 10), True, 0, *[torch.full((1, size), 255, dtype=torch.uint8)] * 2, None)
+    with pytest.raises(DataError, match='no states of random generators'):
+        broken.restore_random(at_epoch=False)
+    position(0, Share(1, 8, 10)).restore_random(at_epoch=True)
+    assert len(capture_random()) == len(before)
 
 
 def test_two_processes_go_on_where_one_stopped(interrupted):

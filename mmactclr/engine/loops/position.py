@@ -1,4 +1,5 @@
 """Where a run stands beside weights, optimiser and schedule: in which epoch, after which batch, with what at hand."""
+import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -92,7 +93,9 @@ class Position:
         if not all(torch.is_tensor(state) and state.dtype == torch.uint8 and state.ndim == 2
                    and len(state) == self.share.processes for state in states):
             return False
-        return self.accumulated is None or (torch.is_tensor(self.accumulated) and self.accumulated.ndim == 2)
+        gradients = self.accumulated
+        return gradients is None or (torch.is_tensor(gradients) and gradients.ndim == 2
+                                     and len(gradients) == self.share.processes)
 
     def batches_for(self, share: Share) -> tuple[int, int]:
         """Batches that are done if the epoch is dealt out otherwise, and sequences that are seen a second time.
@@ -104,10 +107,19 @@ class Position:
         return batches, seen - batches * share.global_batch
 
     def restore_random(self, at_epoch: bool) -> None:
-        """Set the generators of this process, if there was one of its rank."""
+        """Set the generators of this process, if there was one of its rank.
+
+        Raises:
+            DataError: If their states are none.
+        """
         states = self.random_at_epoch if at_epoch else self.random
-        if get_rank() < len(states):
+        if get_rank() >= len(states):
+            return
+        try:
             restore_random(states[get_rank()])
+        except (RuntimeError, ValueError, struct.error) as error:
+            raise DataError(f'the checkpoint holds no states of random generators where they should be ({error}); go '
+                            'on from an older one: --resume FILE') from error
 
     def restore_gradients(self, runner: Runner) -> None:
         """Give the weights the gradients that were collected."""
