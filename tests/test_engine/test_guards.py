@@ -267,9 +267,11 @@ def test_a_run_says_what_it_is_made_of_at_every_start(tiny_archive, tiny_config,
         assert Path(entry['config']).is_file()
     assert (first['epoch'], first['iteration'], first['resumed_from']) == (0, 0, None)
     assert (second['epoch'], second['iteration']) == (1, 3) and second['resumed_from'].endswith('epoch_1.pth')
-    line = next(line for line in log_of(tmp_path).splitlines() if ' run: ' in line)
-    for words in (__version__, torch.__version__, checksum[:12], 'seed 0', '1 processes', entry['recipe'][:12]):
-        assert words in line
+    lines = [line for line in log_of(tmp_path).splitlines() if ' run: ' in line]
+    for entry in (first, second):
+        words = (__version__, torch.__version__, checksum[:12], 'seed 0', '1 processes', entry['recipe'],
+                 f'from epoch {entry["epoch"]}, iteration {entry["iteration"]}')
+        assert sum(all(word in line for word in words) for line in lines) == 1, words
 
 
 def test_what_is_no_list_of_runs_is_put_aside(tiny_archive, tiny_config, tmp_path):
