@@ -14,3 +14,7 @@ class DataError(MMActCLRError):
 
 class ConfigError(MMActCLRError):
     """A config asks for something that the data, the model or the hooks do not provide."""
+
+
+class RunError(MMActCLRError):
+    """What a run stands on failed while it ran: a disk that is full or read-only, a process that was lost."""

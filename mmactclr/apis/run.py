@@ -1,21 +1,17 @@
 """Training and evaluation by config, from Python or from the command line."""
 import difflib
-import os
 import re
-import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import BaseDataPreprocessor, is_model_wrapper
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 import mmactclr.datasets  # noqa: F401
 import mmactclr.engine  # noqa: F401
@@ -25,19 +21,20 @@ from mmactclr.engine.checkpoints import (
     ModelCard,
     adopt_card,
     adopt_encoder,
+    find_newest,
     read_checkpoint,
     takes_encoder,
 )
+from mmactclr.engine.data_fit import check_data_fits
 from mmactclr.engine.hooks.report_hook import REPORTS
 from mmactclr.errors import ConfigError
 from mmactclr.models import BaseAlgorithm
 from mmactclr.registry import RUNNERS
 from mmactclr.utils import load_config
 
+from .faults import check_writable, explain_faults
+from .launching import leave_group, prepare_group
 from .reports import draw_reports
-
-# seconds that processes wait for each other; one of them alone scores the features of a whole data set
-_PATIENCE = 7200
 
 
 def build_runner(config: str | Path | Config, work_dir: str | Path | None = None,
@@ -69,7 +66,7 @@ def build_runner(config: str | Path | Config, work_dir: str | Path | None = None
     cfg.work_dir = _work_dir(cfg, work_dir)
     cfg.launcher = launcher
     if launcher != 'none':
-        _prepare_group(cfg, launcher)
+        prepare_group(cfg, launcher)
     with explain_build_errors(cfg.filename):
         return RUNNERS.get(cfg.get('runner_type', 'Runner')).from_cfg(cfg)
 
@@ -82,7 +79,8 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
     Args:
         config: Path or name of a config, or a loaded one.
         work_dir: Folder for logs, checkpoints and ``metrics.json``.
-        resume: Checkpoint to go on from, or ``'auto'`` for the newest one of ``work_dir``.
+        resume: Checkpoint to go on from, or ``'auto'`` for the newest whole one of ``work_dir``; the run begins where
+            there is none.
         amp: Run encoders in bf16.
         options: Overrides by dotted key.
         launcher: How the processes of a distributed run are started.
@@ -92,6 +90,8 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
     Raises:
         ConfigError: If the config does not fit the data, the hooks or the checkpoint.
         DataError: If data or checkpoint cannot be read.
+        RunError: If disk, memory, processes or the numbers of the run fail.
+        StoppedRun: If a signal asked the run to stop, after its checkpoint was written; it is a SystemExit.
     """
     cfg = config if isinstance(config, Config) else load_config(config, options)
     _take_encoder(cfg, options)
@@ -99,23 +99,33 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
         cfg.optim_wrapper.type = 'AutocastOptimWrapper'
     if compile:
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='CompileEncoderHook')]
+    if cfg.get('resume') and not cfg.get('load_from'):
+        resume = resume or 'auto'
+    found = find_newest(_work_dir(cfg, work_dir)) if resume == 'auto' else resume
     if resume:
-        cfg.resume = True
-        cfg.load_from = find_latest_checkpoint(_work_dir(cfg, work_dir)) if resume == 'auto' else str(resume)
+        cfg.resume = bool(found)
+    if found:
+        cfg.load_from = str(found)
     _read_checkpoint(cfg)
     _check_optimizer(cfg)
     _check_epochs(cfg)
+    folder = _work_dir(cfg, work_dir)
+    check_writable(folder)
     try:
-        runner = build_runner(cfg, work_dir, launcher=launcher)
-        _check_trainable(runner)
-        _check_schedule(cfg, runner.logger)
-        with explain_build_errors(cfg.filename):
-            _check_batches(runner)
-            runner.train()
+        with explain_faults(folder):
+            runner = build_runner(cfg, work_dir, launcher=launcher)
+            if resume and not found:
+                runner.logger.warning(f'{runner.work_dir} holds no checkpoint to go on from: training starts from the '
+                                      'beginning')
+            _check_trainable(runner)
+            _check_schedule(cfg, runner.logger)
+            with explain_build_errors(cfg.filename):
+                check_data_fits(runner)
+                runner.train()
         if pictures:
             _draw_reports(runner)
     finally:
-        _leave_group()
+        leave_group()
     return runner
 
 
@@ -157,7 +167,7 @@ def run_test(config: str | Path | Config, checkpoint: str | Path, work_dir: str 
             _draw_reports(runner)
         return metrics
     finally:
-        _leave_group()
+        leave_group()
 
 
 def _draw_reports(runner: Runner) -> None:
@@ -322,48 +332,6 @@ def _check_trainable(runner: Runner) -> None:
             raise ConfigError(f'model {kind.__name__} has no data_preprocessor, which makes the views to train on; for '
                               'a classifier on the encoder of a checkpoint see configs/benchmarks/linear and '
                               'finetune, methods to pretrain are ActCLR and MoCo')
-
-
-def _check_batches(runner: Runner) -> None:
-    """Refuse an epoch without a step, which would end in a checkpoint of random weights."""
-    loader = runner.train_dataloader
-    if len(loader) == 0:
-        raise ConfigError(
-            f'train_dataloader: {len(loader.dataset)} training sequences make no full batch of batch_size='
-            f'{loader.batch_size} with drop_last={loader.drop_last}; set train_dataloader.batch_size to at most '
-            f'{len(loader.dataset)} per process')
-
-
-def _prepare_group(cfg: Config, launcher: str) -> None:
-    """Choose the model wrapper and, where there are no GPUs, form the group of processes."""
-    wrapper = cfg.get('model_wrapper_cfg') or {}
-    if 'type' not in wrapper:
-        # the scope is named, as mmengine looks the wrapper up in its own registry
-        cfg.model_wrapper_cfg = {
-            'type': 'mmactclr.DistributedMethod',
-            'find_unused_parameters': cfg.get('find_unused_parameters', False), **wrapper}
-    cfg.setdefault('env_cfg', {}).setdefault('dist_cfg', {}).setdefault('timeout', _PATIENCE)
-    if launcher != 'pytorch' or torch.distributed.is_initialized():
-        return
-    if not {'RANK', 'WORLD_SIZE', 'LOCAL_RANK'} <= set(os.environ):
-        raise ConfigError('--launcher pytorch: this process was not started by torchrun (RANK is not set); use '
-                          'bash tools/dist_train.sh CONFIG GPUS or bash tools/dist_test.sh CONFIG CKPT GPUS')
-    gpus = torch.cuda.device_count()
-    if not gpus:
-        # mmengine would ask for GPUs; with a group in place it skips its own set-up
-        timeout = timedelta(seconds=cfg.env_cfg.dist_cfg.timeout)
-        torch.distributed.init_process_group('gloo', timeout=timeout)
-    elif int(os.environ['LOCAL_RANK']) >= gpus:
-        raise ConfigError(f'process {os.environ["LOCAL_RANK"]} of this machine (counted from 0) has no GPU: there are '
-                          f'{gpus}; start at most as many processes, or set CUDA_VISIBLE_DEVICES to nothing '
-                          'to run on the CPU')
-
-
-def _leave_group() -> None:
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-        # a thread of gloo frees the tensors of the last exchange, and aborts the process if Python ends before it did
-        time.sleep(0.5)
 
 
 __all__ = ['build_runner', 'explain_build_errors', 'run_test', 'run_training']

@@ -156,6 +156,11 @@ def recipe_hash(cfg: Config) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def recipe_of(cfg: Config) -> dict[str, Any]:
+    """What a config computes as plain data, without paths, names and how a run is started; with its seed."""
+    return json.loads(json.dumps(_without_circumstances(cfg.to_dict()), default=str))
+
+
 def _without_circumstances(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): _file_digest(inner) if name == 'label_subset' else _without_circumstances(inner)

@@ -12,6 +12,9 @@ from mmactclr.datasets.archive_format import file_sha256
 from mmactclr.registry import HOOKS
 from mmactclr.utils import recipe_hash, write_json
 
+# key of the meta data of a checkpoint
+_SOURCE = 'started_from'
+
 
 @HOOKS.register_module()
 class MetricsFileHook(Hook):
@@ -30,8 +33,15 @@ class MetricsFileHook(Hook):
         self._source: dict[str, Any] | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Remember the epoch that a tested checkpoint comes from."""
-        self._loaded_epoch = checkpoint.get('meta', {}).get('epoch')
+        """Remember the epoch that a tested checkpoint comes from, and what a run that goes on had started from."""
+        meta = checkpoint.get('meta', {})
+        self._loaded_epoch = meta.get('epoch')
+        if runner._train_loop is not None and runner._resume:
+            self._source = meta.get(_SOURCE)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep what the run started from."""
+        checkpoint['meta'][_SOURCE] = self._source
 
     @master_only
     def before_train(self, runner: Runner) -> None:
