@@ -25,6 +25,8 @@ from mmactclr.engine.checkpoints import (
     ModelCard,
     adopt_card,
     adopt_encoder,
+    check_progress,
+    check_resumable,
     read_checkpoint,
     takes_encoder,
 )
@@ -295,19 +297,10 @@ def _read_checkpoint(cfg: Config) -> ModelCard | None:
         raise ConfigError(f'checkpoint {source!r} is an address; download the file first and name it, so that it can '
                           'be read without executing anything in it')
     checkpoint = read_checkpoint(source)
+    check_progress(checkpoint, source)
     if cfg.get('resume'):
-        _check_resumable(checkpoint, source)
+        check_resumable(checkpoint, source)
     return ModelCard.of(checkpoint, source)
-
-
-def _check_resumable(checkpoint: Mapping[str, Any], source: str) -> None:
-    """Refuse to go on from a file of weights alone."""
-    meta = checkpoint.get('meta')
-    progress = [meta.get(name) for name in ('epoch', 'iter')] if isinstance(meta, Mapping) else []
-    if not progress or not all(isinstance(value, int) for value in progress) \
-            or not isinstance(checkpoint.get('message_hub'), Mapping):
-        raise ConfigError(f'checkpoint {source!r} does not say where its training stood (epoch, iter, message_hub), so '
-                          f'it cannot go on; start a new run from its weights: --cfg-options load_from={source}')
 
 
 def _check_trainable(runner: Runner) -> None:
