@@ -7,5 +7,5 @@ from .resumption import check_progress, check_resumable, check_training_state
 from .streams import join_streams, take_stream
 
 __all__ = ['CARD', 'FROM_CHECKPOINT', 'ModelCard', 'adopt_card', 'adopt_encoder', 'card_of_config', 'check_fit',
-           'check_progress', 'check_resumable', 'check_training_state', 'join_streams', 'read_checkpoint', 'require_file', 'state_of', 'take_stream', 'takes_encoder',
-           'write_checkpoint']
+           'check_progress', 'check_resumable', 'check_training_state', 'join_streams', 'read_checkpoint',
+           'require_file', 'state_of', 'take_stream', 'takes_encoder', 'write_checkpoint']

@@ -202,7 +202,8 @@ def _check_schedulers(found: Any, schedulers: Sequence[Any], source: str) -> Non
         own = scheduler.state_dict()
         if {*state} != {*own}:
             names = ', '.join(sorted(map(str, {*state} ^ {*own})))
-            raise ConfigError(f'checkpoint {source!r}: param_schedulers.{number} is not of a {type(scheduler).__name__} '
+            kind = type(scheduler).__name__
+            raise ConfigError(f'checkpoint {source!r}: param_schedulers.{number} is not of a {kind} '
                               f'as the config has it ({names[:200]}); go on with the schedule it was trained with, or '
                               f'start anew: --cfg-options load_from={source}')
         wrong = next((name for name in own if not _alike(state[name], own[name])
