@@ -9,6 +9,7 @@ from typing import Any
 
 # of other classes a config gives descriptions, which their registries know
 _NUMBERS = {bool: (bool,), int: (int,), float: (int, float)}
+_PLAIN = (bool, int, float, str)
 
 
 @functools.cache
@@ -46,7 +47,9 @@ def fits(value: Any, kind: Any) -> bool:
     if kind is None or kind is type(None):
         return value is None
     if origin in (typing.Union, types.UnionType):
-        return any(fits(value, one) for one in inner)
+        plain = [one for one in inner if one in _PLAIN]
+        # a number that may be a tensor as well is still no text
+        return any(fits(value, one) for one in (plain if plain and isinstance(value, _PLAIN) else inner))
     if origin is typing.Literal:
         return any(value == one for one in inner)
     kind = origin or kind

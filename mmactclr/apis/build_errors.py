@@ -27,7 +27,8 @@ _READERS = {
 def explain_build_errors(source: str | Path | None, config: Mapping[str, Any] | None = None) -> Iterator[None]:
     """Turn errors of building a component from a config into ones that name the field and say what to do.
 
-    What is raised by something that was built, such as a training step, passes.
+    What something raises that was built, such as a training step, passes; errors of this package get the name of the
+    file where they lack it.
 
     Args:
         source: File of the config, for the message.
@@ -35,11 +36,16 @@ def explain_build_errors(source: str | Path | None, config: Mapping[str, Any] | 
 
     Raises:
         ConfigError: In place of what building a component raised.
+        DataError: As a component raised it, with the name of the config.
     """
     try:
         yield
-    except MMActCLRError:
-        raise
+    except MMActCLRError as error:
+        place = _find_place(error.__traceback__, config)
+        # what is wrong with data is said of the data's own file, unless a component met it while it was built
+        if source is None or str(source) in str(error) or place is None and not isinstance(error, ConfigError):
+            raise
+        raise type(error)(f'{source}: {f"field {place[0]}: " if place and place[0] else ""}{error}') from error
     except Exception as error:
         unknown = re.match(r"(\S+) is not in the \S+::(.+?) registry", str(error.args[0]) if error.args else '')
         if unknown and isinstance(error, KeyError):

@@ -37,13 +37,14 @@ _INNER = {
     'randomness': {'seed': int | None, 'deterministic': bool, 'diff_rank_seed': bool},
     'log_processor': {'window_size': int, 'by_epoch': bool},
     'auto_scale_lr': {'enable': bool, 'base_batch_size': int}}
-# least and most of a number, where something else would end in a division by zero or in no step at all
+# least and most of a number, where something else would end in a division by zero, no step or no machine
 _RANGES = {
     'train_cfg.max_epochs': (1, None), 'train_cfg.max_iters': (1, None), 'train_cfg.val_interval': (1, None),
     'optim_wrapper.accumulative_counts': (1, None), 'randomness.seed': (0, 2 ** 32 - 1),
     'log_processor.window_size': (1, None), 'auto_scale_lr.base_batch_size': (1, None),
     **{f'{name}_dataloader.batch_size': (1, None) for name in ('train', 'val', 'test')},
-    **{f'{name}_dataloader.num_workers': (0, None) for name in ('train', 'val', 'test')}}
+    # more processes than any machine has cores for; a million would be its end
+    **{f'{name}_dataloader.num_workers': (0, 1024) for name in ('train', 'val', 'test')}}
 
 
 # given together or not at all
@@ -79,6 +80,8 @@ def check_config(cfg: Config) -> None:
         if missing and len(missing) < len(names):
             raise ConfigError(f'{source}: field {" and ".join(missing)} is missing or None, {purpose} needs '
                               f'{", ".join(names)}; set all of them, or all to None')
+    if cfg.get('optim_wrapper') is not None and not {'optimizer', 'constructor'} & set(cfg.optim_wrapper):
+        raise ConfigError(f'{source}: field optim_wrapper.optimizer is missing, expected dict(type=..., lr=...)')
     for i, hook in enumerate(cfg.get('custom_hooks') or ()):
         if not isinstance(hook, (dict, Hook)):
             raise _wrong(source, f'custom_hooks.{i}', hook, 'dict(type=...)')
@@ -186,17 +189,23 @@ def check_schedule(cfg: Config, logger: MMLogger) -> None:
 
 
 def check_trainable(runner: Runner) -> None:
-    """Refuse a model that has no losses, before the hooks of a method meet it."""
+    """Refuse a model that has no losses, or whose streams are not made, before the hooks of a method meet it."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    source = runner.cfg.filename or 'the config'
     for branch in model.branches().values() if isinstance(model, BaseAlgorithm) else ():
         kind = type(branch)
         if all(getattr(kind, name) is getattr(BaseAlgorithm, name) for name in ('loss_terms', 'losses', 'train_step')):
-            raise ConfigError(f'model {kind.__name__} is for evaluation and inference, it defines no losses to train '
-                              'with; pretrain a method such as ActCLR or MoCo, or use tools/test.py')
+            raise ConfigError(f'{source}: model {kind.__name__} is for evaluation and inference, it defines no losses '
+                              'to train with; pretrain a method such as ActCLR or MoCo, or use tools/test.py')
         if type(model.data_preprocessor) is BaseDataPreprocessor:
-            raise ConfigError(f'model {kind.__name__} has no data_preprocessor, which makes the views to train on; for '
-                              'a classifier on the encoder of a checkpoint see configs/benchmarks/linear and '
-                              'finetune, methods to pretrain are ActCLR and MoCo')
+            raise ConfigError(f'{source}: model {kind.__name__} has no data_preprocessor, which makes the views to '
+                              'train on; for a classifier on the encoder of a checkpoint see configs/benchmarks/linear '
+                              'and finetune, methods to pretrain are ActCLR and MoCo')
+    made = getattr(getattr(model, 'data_preprocessor', None), 'streams', None)
+    missing = sorted({*model.branches()} - {*made}) if isinstance(model, BaseAlgorithm) and made is not None else []
+    if missing:
+        raise ConfigError(f'{source}: model.data_preprocessor.streams is {list(made)}, the model needs '
+                          f'{", ".join(missing)} as well')
 
 
 def check_batches(runner: Runner) -> None:
@@ -204,6 +213,6 @@ def check_batches(runner: Runner) -> None:
     loader = runner.train_dataloader
     if len(loader) == 0:
         raise ConfigError(
-            f'train_dataloader: {len(loader.dataset)} training sequences make no full batch of batch_size='
-            f'{loader.batch_size} with drop_last={loader.drop_last}; set train_dataloader.batch_size to at most '
-            f'{len(loader.dataset)} per process')
+            f'{runner.cfg.filename or "the config"}: train_dataloader: {len(loader.dataset)} training sequences make '
+            f'no full batch of batch_size={loader.batch_size} with drop_last={loader.drop_last}; set '
+            f'train_dataloader.batch_size to at most {len(loader.dataset)} per process')

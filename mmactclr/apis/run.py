@@ -1,4 +1,5 @@
 """Training and evaluation by config, from Python or from the command line."""
+import inspect
 import os
 import time
 from collections.abc import Mapping
@@ -28,7 +29,7 @@ from mmactclr.errors import ConfigError
 from mmactclr.registry import RUNNERS
 from mmactclr.utils import load_config
 
-from .build_errors import explain_build_errors
+from .build_errors import explain_build_errors, unknown_type
 from .config_checks import check_batches, check_config, check_optimizer, check_purpose, check_schedule, check_trainable
 from .reports import draw_reports
 
@@ -60,12 +61,16 @@ def build_runner(config: str | Path | Config, work_dir: str | Path | None = None
     if cfg.model == FROM_CHECKPOINT:
         raise ConfigError(f"{cfg.filename or 'the config'}: model='{FROM_CHECKPOINT}' takes the model from the "
                           'checkpoint that tools/test.py evaluates; name a model to train')
+    name = cfg.get('runner_type', 'Runner')
+    kind = RUNNERS.get(name)
+    if not inspect.isclass(kind) or not issubclass(kind, Runner):
+        raise unknown_type(cfg.filename, name, 'runner')
     cfg.work_dir = _work_dir(cfg, work_dir)
     cfg.launcher = launcher
     if launcher != 'none':
         _prepare_group(cfg, launcher)
     with explain_build_errors(cfg.filename, cfg):
-        return RUNNERS.get(cfg.get('runner_type', 'Runner')).from_cfg(cfg)
+        return kind.from_cfg(cfg)
 
 
 def run_training(config: str | Path | Config, work_dir: str | Path | None = None,
@@ -95,6 +100,9 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
         cfg.optim_wrapper.type = 'AutocastOptimWrapper'
     if compile:
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='CompileEncoderHook')]
+    if cfg.get('resume') and not cfg.get('load_from'):
+        # the runner would look for the newest checkpoint by itself, and open it unchecked
+        resume = resume or 'auto'
     if resume:
         cfg.resume = True
         cfg.load_from = find_latest_checkpoint(_work_dir(cfg, work_dir)) if resume == 'auto' else str(resume)
