@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from mmengine.config import Config
+
 from mmactclr import registry
 from mmactclr.errors import ConfigError, MMActCLRError
 
@@ -24,7 +26,8 @@ _READERS = {
 
 
 @contextmanager
-def explain_build_errors(source: str | Path | None, config: Mapping[str, Any] | None = None) -> Iterator[None]:
+def explain_build_errors(source: str | Path | None, config: Mapping[str, Any] | Config | None = None
+                         ) -> Iterator[None]:
     """Turn errors of building a component from a config into ones that name the field and say what to do.
 
     What something raises that was built, such as a training step, passes; errors of this package get the name of the
@@ -38,10 +41,11 @@ def explain_build_errors(source: str | Path | None, config: Mapping[str, Any] | 
         ConfigError: In place of what building a component raised.
         DataError: As a component raised it, with the name of the config.
     """
+    tree = config.to_dict() if isinstance(config, Config) else config
     try:
         yield
     except MMActCLRError as error:
-        place = _find_place(error.__traceback__, config)
+        place = _find_place(error.__traceback__, tree)
         # what is wrong with data is said of the data's own file, unless a component met it while it was built
         if source is None or str(source) in str(error) or place is None and not isinstance(error, ConfigError):
             raise
@@ -50,7 +54,7 @@ def explain_build_errors(source: str | Path | None, config: Mapping[str, Any] | 
         unknown = re.match(r"(\S+) is not in the \S+::(.+?) registry", str(error.args[0]) if error.args else '')
         if unknown and isinstance(error, KeyError):
             raise unknown_type(source, *unknown.groups()) from error
-        place = _find_place(error.__traceback__, config)
+        place = _find_place(error.__traceback__, tree)
         if place is None:
             raise
         field, kind = place
@@ -92,10 +96,15 @@ def _find_place(trace: TracebackType | None, config: Mapping[str, Any] | None) -
 
 
 def _find_field(node: Any, wanted: Any, where: str = '') -> str:
-    """Dotted name of the first place in a config that holds a value; empty where none does."""
+    """Dotted name of the first place in a config that describes a component; empty where none does.
+
+    mmengine takes entries out of a description and puts others in, so that what both have has to agree.
+    """
     if not isinstance(wanted, Mapping) or not wanted:
         return ''
-    if where and isinstance(node, Mapping) and dict(node) == dict(wanted):
+    if where and isinstance(node, Mapping) and node and node.get('type') == wanted.get('type') \
+            and all(node[key] == wanted[key] for key in {*node} & {*wanted}) \
+            and ({*node} <= {*wanted} or {*wanted} <= {*node}):
         return where
     pairs = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, (list, tuple)) else ()
     for key, value in pairs:

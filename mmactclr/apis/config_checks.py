@@ -83,7 +83,7 @@ def check_config(cfg: Config) -> None:
     if cfg.get('optim_wrapper') is not None and not {'optimizer', 'constructor'} & set(cfg.optim_wrapper):
         raise ConfigError(f'{source}: field optim_wrapper.optimizer is missing, expected dict(type=..., lr=...)')
     for i, hook in enumerate(cfg.get('custom_hooks') or ()):
-        if not isinstance(hook, (dict, Hook)):
+        if not isinstance(hook, (dict, Hook)) or isinstance(hook, dict) and 'type' not in hook:
             raise _wrong(source, f'custom_hooks.{i}', hook, 'dict(type=...)')
     for name, hook in (cfg.get('default_hooks') or {}).items():
         if not isinstance(hook, (dict, Hook, type(None))):
