@@ -70,7 +70,7 @@ def check_resumable(checkpoint: Mapping[str, Any], source: str) -> None:
     foreign = find_foreign(meta.get('dataset_meta'), _MOST_VALUES, tensors=True)
     if foreign:
         raise DataError(f'checkpoint {source!r}: {foreign} in meta.dataset_meta is no plain data; {_INTACT}')
-    _check_hub(checkpoint['message_hub'], source)
+    check_hub(checkpoint['message_hub'], source)
 
 
 def check_training_state(checkpoint: Mapping[str, Any], runner: Runner, source: str) -> None:
@@ -103,7 +103,14 @@ def check_training_state(checkpoint: Mapping[str, Any], runner: Runner, source: 
     _drop_foreign_paths(checkpoint['message_hub']['runtime_info'], Path(runner.work_dir))
 
 
-def _check_hub(hub: Mapping[str, Any], source: str) -> None:
+def check_hub(hub: Any, source: str) -> None:
+    """Refuse logs and notes of a run that are damaged.
+
+    Raises:
+        DataError: If they are no plain data of the form that a run writes; ``source`` names the file.
+    """
+    if not isinstance(hub, Mapping):
+        raise DataError(f'checkpoint {source!r}: message_hub is {_shown(hub)}, expected a dict; {_INTACT}')
     foreign = find_foreign(hub, _MOST_VALUES, tensors=True)
     if foreign:
         raise DataError(f'checkpoint {source!r}: {foreign} in its message_hub is no plain data; {_INTACT}')

@@ -14,6 +14,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmactclr.engine.checkpoints import CARD, ModelCard, card_of_config, check_fit, check_training_state, state_of
+from mmactclr.engine.checkpoints.resumption import check_hub
+from mmactclr.errors import DataError
 from mmactclr.models import BaseAlgorithm
 from mmactclr.registry import HOOKS
 from mmactclr.structures import Layout
@@ -115,7 +117,8 @@ class SafeCheckpointHook(Hook):
                   card=ModelCard.of(checkpoint, source))
         if runner._resume:
             check_training_state(checkpoint, runner, source)
-            checkpoint['message_hub'] = from_plain(checkpoint['message_hub'])
+        if 'message_hub' in checkpoint:
+            self._restore_histories(checkpoint, source)
         meta = checkpoint.get('meta', {})
         # a config as text, of old versions: the runner would execute whatever code it holds
         meta.pop('config', None)
@@ -124,3 +127,13 @@ class SafeCheckpointHook(Hook):
             current = getattr(runner.train_dataloader.dataset, 'metainfo', None)
             if _same(to_plain(current), meta['dataset_meta']):
                 meta['dataset_meta'] = current
+
+    @staticmethod
+    def _restore_histories(checkpoint: dict, source: str) -> None:
+        try:
+            check_hub(checkpoint['message_hub'], source)
+        except DataError:
+            # nobody goes on with them, or they had been refused before
+            del checkpoint['message_hub']
+        else:
+            checkpoint['message_hub'] = from_plain(checkpoint['message_hub'])
