@@ -112,6 +112,19 @@ def test_the_last_ones_milestones_and_the_best_stay(tiny_archive, tiny_config, t
     assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'epoch_7.pth')
 
 
+def test_a_best_epoch_that_was_outdone_before_a_kill_goes(train, tmp_path):
+    train(validate=True, **{'default_hooks.checkpoint.save_best': BEST})
+    best, = (path for path in tmp_path.glob('best_*.pth'))
+    number = int(best.stem.rpartition('_')[2])
+    # killed after the new best epoch was written, before the one before was removed
+    stale = tmp_path / best.name.replace(f'epoch_{number}', f'epoch_{number - 1}')
+    stale.write_bytes(best.read_bytes())
+    mine = tmp_path / 'best_of_mine.pth'
+    mine.write_bytes(best.read_bytes())
+    train(resume=best, validate=True, **{'default_hooks.checkpoint.save_best': BEST})
+    assert not stale.exists() and mine.exists() and len(list(tmp_path.glob('best_knn*.pth'))) == 1
+
+
 def test_the_end_of_a_stage_is_a_milestone(train, tmp_path):
     train(config=ACTCLR, **{'train_cfg.max_epochs': 5, 'model.stage_epochs': (1, 4),
                             'default_hooks.checkpoint.max_keep_ckpts': 1})

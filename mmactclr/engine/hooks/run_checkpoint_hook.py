@@ -139,6 +139,7 @@ class RunCheckpointHook(Hook):
             self._iters = [n for n in _numbers(folder, _ITER) if n <= runner.iter]
             if self._written is not None:
                 runner.message_hub.update_info('last_ckpt', str(runner._load_from))
+            self._drop_former_best(runner)
         if self.milestones is None:
             self.milestones = _stage_ends(runner)
         self._since = time.monotonic()
@@ -274,7 +275,7 @@ class RunCheckpointHook(Hook):
         better = best is None or (value > best if self.rule == 'greater' else value < best)
         if not better or math.isnan(value):
             return
-        name = f'best_{re.sub(r"[^0-9A-Za-z.-]", "_", self.save_best)}_{_EPOCH.format(runner.epoch)}'
+        name = self._best.format(runner.epoch)
         hub.update_info('best_score', value)
         # the name alone: the folder may be moved
         hub.update_info('best_ckpt', name)
@@ -284,6 +285,21 @@ class RunCheckpointHook(Hook):
         runner.logger.info(f'best epoch so far: {runner.epoch}, {self.save_best} {value:.2f}')
         if former not in (None, name) and is_main_process():
             (Path(runner.work_dir) / former).unlink(missing_ok=True)
+
+    @property
+    def _best(self) -> str:
+        """What the file of the best epoch is called."""
+        return f'best_{re.sub(r"[^0-9A-Za-z.-]", "_", str(self.save_best))}_{_EPOCH}'
+
+    def _drop_former_best(self, runner: Runner) -> None:
+        """Remove a best epoch that was outdone just before the run was killed."""
+        best = runner.message_hub.runtime_info.get('best_ckpt')
+        if self.save_best is None or best is None or not is_main_process():
+            return
+        folder = Path(runner.work_dir)
+        for number in _numbers(folder, self._best):
+            if number <= runner.epoch and self._best.format(number) != best:
+                (folder / self._best.format(number)).unlink(missing_ok=True)
 
 
 def _state(runner: Runner) -> tuple[int, int, bool]:
