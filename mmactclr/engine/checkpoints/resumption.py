@@ -142,8 +142,8 @@ def _drop_foreign_paths(info: dict[str, Any], work_dir: Path) -> None:
     for name in [name for name in info if name.startswith('best_ckpt')]:
         path = info[name]
         own = isinstance(path, str) and '\0' not in path and Path(path).suffix == '.pth' \
-            and Path(path).name.startswith('best_') and Path(path).parent.resolve() == work_dir.resolve() \
-            and not Path(path).is_dir()
+            and Path(path).name.startswith('best_') and (work_dir / path).parent.resolve() == work_dir.resolve() \
+            and not (work_dir / path).is_dir()
         if not own:
             del info[name]
 
