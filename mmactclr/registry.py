@@ -44,7 +44,7 @@ STRATEGIES = _child(MMENGINE_STRATEGIES)
 LOG_PROCESSORS = _child(MMENGINE_LOG_PROCESSORS)
 
 DATASETS = _child(MMENGINE_DATASETS, 'mmactclr.datasets')
-DATA_SAMPLERS = _child(MMENGINE_DATA_SAMPLERS)
+DATA_SAMPLERS = _child(MMENGINE_DATA_SAMPLERS, 'mmactclr.datasets')
 TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmactclr.transforms')
 FUNCTIONS = _child(MMENGINE_FUNCTIONS, 'mmactclr.datasets')
 CONVERTERS = Registry('converter', scope=SCOPE, locations=['mmactclr.datasets.converters'])

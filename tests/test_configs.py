@@ -1,5 +1,5 @@
-"""Every config is read, built and stepped at the shapes that it asks for."""
-
+"""Every config is read, and every model and optimiser among them built and stepped at the shapes that it asks for."""
+import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -54,6 +54,10 @@ LOSSES = {'moco': [{'loss_nce'}] * 2, 'skeletonclr': [{'loss_nce'}] * 2, 'cmd': 
 NAMED = [leaf for leaf in LEAVES if leaf.split('/')[0] in METHODS]
 CARD = 'actclr/actclr_3s_ntu60_xsub.py'
 ANY_ARCHIVE = 'actclr/actclr_joint_custom.py'
+# several archives that together are the training set, and the one that is evaluated
+WATCHED = {'pool': 'utdmhad', 'shards': 'ntu60'}
+# what was stepped in this run, by what a step depends on
+STEPPED: set[str] = set()
 SECTIONS = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'test_cfg', 'model')
 
 
@@ -132,7 +136,7 @@ def test_name_says_what_is_in_it(leaf):
     assert list(cfg.model.data_preprocessor.streams) == streams
     assert cfg.model.get('streams', [cfg.model.get('stream')]) == streams
     assert cfg.split == name['split']
-    assert re.sub('[^a-z0-9]', '', cfg.data_root) == 'data' + name['data']
+    assert re.sub('[^a-z0-9]', '', cfg.data_root) == 'data' + WATCHED.get(name['data'], name['data'])
 
 
 @pytest.mark.parametrize('leaf', EVALUATING)
@@ -195,6 +199,12 @@ def test_everything_it_names_exists(leaf):
 @pytest.mark.parametrize('leaf', TRAINING)
 def test_both_stages_take_a_step(leaf):
     cfg = load_config(CONFIGS / leaf)
+    asked = {name: cfg[name] for name in ('model', 'optim_wrapper', 'train_cfg', 'custom_hooks')}
+    asked = json.dumps(Config(asked).to_dict(), sort_keys=True, default=str)
+    # a step on random joints does not see the data: of configs that differ in nothing else one is enough
+    if asked in STEPPED:
+        return
+    STEPPED.add(asked)
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     model.init_weights()
@@ -267,7 +277,8 @@ def test_shared_fields_reach_every_place(leaf):
         assert before and all(found == plain[name] for found in before.values()), name
         assert all(found == value for found in after.values()), name
         assert after.keys() == before.keys(), name
-        for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        several = ['train_dataloader'] if 'archives' in plain and name in ('data_root', 'split') else []
+        for loader in {'train_dataloader', 'val_dataloader', 'test_dataloader'}.difference(several):
             assert after[f'{loader}.dataset.{name}'] == value
 
 

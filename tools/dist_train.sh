@@ -8,7 +8,7 @@ usage: bash tools/dist_train.sh CONFIG GPUS [arguments of tools/train.py]
 
 Pretrains with GPUS processes on this machine, one on each GPU; where there is no GPU, as many processes on the CPU.
 Every process takes train_dataloader.batch_size sequences a step, so the batch is GPUS times as large.
-auto_scale_lr.enable=True scales the learning rate of the config with it.
+--auto-scale-lr scales the learning rate of the config with it.
 
 environment: PYTHON           interpreter, default python
              OMP_NUM_THREADS  CPU threads of each process, default 1

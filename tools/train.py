@@ -22,6 +22,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--amp', action='store_true', help='run encoders in bf16 (CPU and GPU)')
     parser.add_argument('--compile', action='store_true',
                         help='torch.compile the encoders: the first steps take minutes, see docs/performance.md')
+    parser.add_argument('--auto-scale-lr', action='store_true',
+                        help='scale the learning rate with the batch of all processes, from the batch that the recipe '
+                             'of the config is for (auto_scale_lr.base_batch_size)')
     parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, metavar='K=V', default={},
                         help='override entries of the config, e.g. data_root=data/mine train_dataloader.batch_size=64')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
@@ -35,6 +38,8 @@ def main() -> None:
     args = parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     from mmactclr.apis import run_training
+    if args.auto_scale_lr:
+        args.cfg_options['auto_scale_lr.enable'] = True
     run_training(args.config, work_dir=args.work_dir, resume=args.resume, amp=args.amp,
                  options=args.cfg_options, launcher=args.launcher, pictures=True,
                  compile=args.compile)

@@ -117,6 +117,15 @@ class SkeletonDataset(Dataset):
         """Does nothing: mmengine's dataset wrappers call it."""
 
     @property
+    def num_positions(self) -> int:
+        """Sequences in the archive, of which ``index`` holds some."""
+        return len(self.archive)
+
+    def name_of(self, index: int) -> str:
+        """Name of the sequence at a position of the archive."""
+        return str(self.archive.column('name')[index])
+
+    @property
     def prepared(self) -> np.ndarray:
         """(N, M, T, V, C) float32 of this subset, in its order; a copy, read from disk."""
         return np.asarray(self._prepared.keypoint[self.index])

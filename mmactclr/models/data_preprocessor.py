@@ -7,7 +7,7 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
-from mmactclr.datasets import SkeletonDataset
+from mmactclr.datasets import ShardedSkeletonDataset, SkeletonDataset
 from mmactclr.errors import ConfigError
 from mmactclr.registry import MODELS
 from mmactclr.structures import Layout, get_layout
@@ -35,7 +35,7 @@ class ResidentJoints:
     Attributes:
         inputs: (S, M, T, V, C) prepared joints.
         mask: (S, M) persons present.
-        row_of: Where the sequence at a position of the archive lies, int64; -1 if it does not.
+        row_of: Where the sequence at a position of the archive or archives lies, int64; -1 if it does not.
     """
 
     inputs: Tensor
@@ -43,9 +43,9 @@ class ResidentJoints:
     row_of: Tensor
 
     @classmethod
-    def of(cls, dataset: SkeletonDataset, device: torch.device) -> 'ResidentJoints':
+    def of(cls, dataset: SkeletonDataset | ShardedSkeletonDataset, device: torch.device) -> 'ResidentJoints':
         """Bring what a dataset prepared to a device."""
-        row_of = torch.full((len(dataset.archive),), -1, dtype=torch.long)
+        row_of = torch.full((dataset.num_positions,), -1, dtype=torch.long)
         row_of[torch.from_numpy(dataset.index)] = torch.arange(len(dataset))
         return cls(torch.from_numpy(dataset.prepared).to(device), torch.from_numpy(dataset.prepared_mask).to(device),
                    row_of.to(device))

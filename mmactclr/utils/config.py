@@ -17,7 +17,7 @@ from .data_config import DATA_SUFFIXES, check_bases, check_names, plain_data
 
 # stated once at the top of a config, used in many places below it
 SHARED_FIELDS = ('data_root', 'layout', 'split', 'num_frames', 'max_persons', 'num_classes', 'remap', 'up',
-                 'metres_per_unit', 'label_subset', 'init_from', 'from_scratch')
+                 'metres_per_unit', 'archives', 'divide', 'label_subset', 'init_from', 'from_scratch')
 # value of `layout` that means: whatever joints the archive has
 FROM_ARCHIVE = 'archive'
 # value of `num_classes` that means: the classes of the segments in the archive, and background

@@ -73,7 +73,7 @@ class RankReport(Hook):
             digest.update(value.numpy().tobytes())
         self.steps.append(dict(
             losses={name: float(value) for name, value in outputs.items() if 'loss' in name},
-            alone=self.loss, index=data_batch['index'].tolist(), state=digest.hexdigest(),
+            alone=self.loss, lr=self.lr, index=data_batch['index'].tolist(), state=digest.hexdigest(),
             pointer=int(method.memory.pointer), memory=method.memory.keys.tolist(),
             error=float((taken - mean).norm() / mean.norm()),
             spread=float((self.gradients[0] - mean).norm() / mean.norm())))
@@ -109,18 +109,20 @@ def config_name(request) -> str:
 def trained(tiny_archive, tiny_config, tmp_path_factory, repo_root, config_name):
     """ActCLR in two processes, one epoch in each stage, with plain gradient descent; its config and folder."""
     folder = tmp_path_factory.mktemp('distributed')
-    plain = {'momentum': 0.0, 'weight_decay': 0.0, 'lr': 0.5}
+    plain = {'momentum': 0.0, 'weight_decay': 0.0, 'lr': 0.25}
     options = {f'optim_wrapper.optimizer.{name}': value for name, value in plain.items()}
     if config_name == RELEASE:
         # weights of the release's size tell sequences apart too little for shares of a batch to differ
         options |= {'model.anchor': 'ema', 'model.backbone.init_std': None, 'model.projector.init_std': None}
-    cfg = tiny_config(tiny_archive, config_name, **options, **{'train_dataloader.batch_size': 4})
+    cfg = tiny_config(tiny_archive, config_name, **options, **{
+        'train_dataloader.batch_size': 4, 'auto_scale_lr.base_batch_size': 4})
     cfg.test_cfg.baselines.pop('unprepared_coordinates')
     cfg.custom_hooks.append(dict(type='RankReport'))
     cfg.custom_imports = dict(imports=['rank_report'], allow_failed_imports=False)
     (folder / 'rank_report.py').write_text(REPORT)
     cfg.dump(folder / 'config.py')
-    done = run('dist_train.sh', 'config.py', 2, '--work-dir', 'run', cwd=folder, root=repo_root, PYTHONPATH=str(folder))
+    done = run('dist_train.sh', 'config.py', 2, '--work-dir', 'run', '--auto-scale-lr', cwd=folder, root=repo_root,
+               PYTHONPATH=str(folder))
     assert done.returncode == 0, done.stderr
     return folder / 'config.py', folder / 'run'
 
@@ -141,6 +143,11 @@ def test_both_stages_run_to_the_end_on_disjoint_sequences(ranks, config_name):
             terms = ['loss_nce'] if i < 2 else TERMS[config_name]
             assert set(step['losses']) == {'loss', *terms}
             assert all(torch.isfinite(torch.tensor(value)) for value in step['losses'].values())
+
+
+def test_the_learning_rate_is_scaled_with_the_batch_of_all(ranks):
+    # 0.25 for 4 sequences, two processes take 8
+    assert {steps[0]['lr'] for steps in ranks} == {0.5}
 
 
 def test_a_step_is_the_mean_of_the_gradients_of_all_processes(ranks):

@@ -4,6 +4,7 @@
     step        a whole step of pretraining: augmentation, losses, backward pass, optimiser, momentum, memory
     data        augmentation of a batch, and the way from an archive to the model
     evaluation  extraction of features, nearest neighbours, linear probe
+    scaling     what many GPUs and many sequences would cost, projected from what is measured here
 
 Times are those of the process, on one thread unless --threads says more; what is compared runs alternately. Tables
 go to the terminal and, with the machine they are of, to FOLDER/SUBCOMMAND.json and .md.

@@ -3,6 +3,7 @@
 
     python tools/dataset_converters/archive.py subset data/ntu60 data/ntu60_mini --max-per-class 20
     python tools/dataset_converters/archive.py merge data/utd_mhad data/nw_ucla data/both
+    python tools/dataset_converters/archive.py shard data/ntu60 data/shards --shards 8
     python tools/dataset_converters/archive.py remap data/mine data/mine_ntu25 --layout ntu25
     python tools/dataset_converters/archive.py split data/mine data/mine2 --name xsub --column subject --test anna ben
     python tools/dataset_converters/archive.py label-subset data/ntu60 labels/xsub_1.json --split xsub --fraction 0.01
@@ -50,6 +51,9 @@ def build_parser() -> argparse.ArgumentParser:
     task.add_argument('--drop-classes', action='store_true', help='leave out classes without a sequence, number anew')
     task.add_argument('--seed', type=int, default=0)
 
+    task = add('shard', 'parts that processes or machines each read one of, see docs/data.md', shard)
+    task.add_argument('--shards', type=int, required=True, metavar='N', help='number of parts')
+
     task = add('remap', 'the joints of another layout, by name, in metres, y up', remap)
     task.add_argument('--layout', required=True, metavar='NAME', help=', '.join(list_layouts()))
     task.add_argument('--up', metavar='AXIS', help='axis that points up, such as +z; estimated if not given')
@@ -96,6 +100,12 @@ def subset(args: argparse.Namespace) -> SkeletonArchive:
         max_per_class=args.max_per_class, seed=args.seed)
     return editing.subset_archive(args.src, args.dst, positions, drop_classes=args.drop_classes,
                                   overwrite=args.overwrite)
+
+
+def shard(args: argparse.Namespace) -> str:
+    """Write an archive in parts."""
+    parts = editing.shard_archive(args.src, args.dst, args.shards, overwrite=args.overwrite)
+    return f'{args.dst}: {len(parts)} parts of {len(parts[-1])} to {len(parts[0])} sequences'
 
 
 def remap(args: argparse.Namespace) -> SkeletonArchive:

@@ -9,10 +9,10 @@ import torch
 from mmactclr.errors import ConfigError
 from mmactclr.utils import write_json, write_text
 
-from . import data, encoder, evaluation, step
+from . import data, encoder, evaluation, scaling, step
 from .measure import Table, describe_machine, find_device
 
-PARTS = {'encoder': encoder, 'step': step, 'data': data, 'evaluation': evaluation}
+PARTS = {'encoder': encoder, 'step': step, 'data': data, 'evaluation': evaluation, 'scaling': scaling}
 
 
 def run_benchmark(args: argparse.Namespace) -> list[Table]:

@@ -70,6 +70,13 @@ def _same(value: Any, found: Any) -> bool:
         return False
 
 
+def _without_names(dataset_meta: Any) -> Any:
+    """What is known of a data set but the names of its sequences, which would outweigh the model."""
+    if not isinstance(dataset_meta, dict):
+        return dataset_meta
+    return {name: value for name, value in dataset_meta.items() if name != 'names'}
+
+
 def _has_classifier(runner: Runner) -> bool:
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     return isinstance(model, BaseAlgorithm) and any(getattr(branch, 'head', None) is not None
@@ -85,6 +92,8 @@ class SafeCheckpointHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add the model card, and replace what the restricted loader refuses outside weights and optimiser."""
         self._add_card(runner, checkpoint)
+        if 'dataset_meta' in checkpoint.get('meta', {}):
+            checkpoint['meta']['dataset_meta'] = _without_names(checkpoint['meta']['dataset_meta'])
         for key in checkpoint:
             if key not in _UNTOUCHED:
                 checkpoint[key] = to_plain(checkpoint[key])
@@ -125,7 +134,7 @@ class SafeCheckpointHook(Hook):
         if runner._resume and 'dataset_meta' in meta:
             # the runner compares pickles and would warn of other data because a layout was saved as plain numbers
             current = getattr(runner.train_dataloader.dataset, 'metainfo', None)
-            if _same(to_plain(current), meta['dataset_meta']):
+            if _same(to_plain(_without_names(current)), _without_names(meta['dataset_meta'])):
                 meta['dataset_meta'] = current
 
     @staticmethod

@@ -2,6 +2,7 @@
 from typing import Any
 
 import torch
+from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
@@ -16,20 +17,23 @@ from .method import get_branches
 def mean_motion(dataset: Dataset, chunk: int = 256) -> torch.Tensor:
     """Mean of all prepared sequences of a dataset, section 3.1 of the method; (M, T, V, C) float32.
 
-    Absent persons count as the zeros they are, as at the encoder's average pooling.
+    Absent persons count as the zeros they are, as at the encoder's average pooling. Of a dataset that processes have
+    divided, all of them have to call this; each sequence counts once.
     """
     if len(dataset) == 0:
         raise ConfigError('StaticAnchorHook: the training set is empty')
-    total: torch.Tensor | None = None
-    for start in range(0, len(dataset), chunk):
-        indices = list(range(start, min(start + chunk, len(dataset))))
+    divided = getattr(dataset, 'divided', False)
+    positions = dataset.counted() if divided else range(len(dataset))
+    total = torch.zeros_like(dataset[0]['inputs'], dtype=torch.float64)
+    for start in range(0, len(positions), chunk):
+        indices = list(positions[start:start + chunk])
         # a wrapped dataset, such as ConcatDataset, gives single samples only
         whole_batch = getattr(dataset, '__getitems__', None)
         batch = whole_batch(indices) if whole_batch else [dataset[i] for i in indices]
-        joints = skeleton_collate(batch)['inputs']
-        part = joints.to(torch.float64).sum(0)
-        total = part if total is None else total + part
-    return (total / len(dataset)).float()
+        total += skeleton_collate(batch)['inputs'].to(torch.float64).sum(0)
+    if divided:
+        all_reduce(total)
+    return (total / (dataset.total if divided else len(dataset))).float()
 
 
 @HOOKS.register_module()
@@ -61,10 +65,12 @@ class StaticAnchorHook(Hook):
                    and not (runner._resume and bool(branch.anchor_ready))]
         if not waiting:
             return
-        anchor = mean_motion(runner.train_dataloader.dataset)
+        dataset = runner.train_dataloader.dataset
+        anchor = mean_motion(dataset)
         for branch in waiting:
             branch.set_anchor(anchor)
-        runner.logger.info(f'static anchor: mean of {len(runner.train_dataloader.dataset)} training sequences')
+        count = getattr(dataset, 'total', len(dataset))
+        runner.logger.info(f'static anchor: mean of {count} training sequences')
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: Any = None) -> None:

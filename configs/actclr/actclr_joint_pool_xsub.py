@@ -1,0 +1,5 @@
+_base_ = [
+    '../_base_/datasets/pool.py',
+    '../_base_/models/actclr_small.py',
+    '../_base_/schedules/small_300e.py',
+    '../_base_/default_runtime.py']
