@@ -2,6 +2,7 @@
 import errno
 import os
 import re
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,6 +81,7 @@ def explain_faults(work_dir: str | Path) -> Iterator[None]:
         worker = _IN_WORKER.match(str(error))
         if not worker:
             raise
+        traceback.clear_frames(error.__traceback__)
         # torch puts the whole traceback into the message
         last = str(error).strip().splitlines()[-1].partition(': ')[2]
         raise type(error)(f'{last} (in loader process {worker[1]})') from error
@@ -87,6 +89,8 @@ def explain_faults(work_dir: str | Path) -> Iterator[None]:
         text = _explain(error)
         if text is None:
             raise
+        # they hold the loader, whose dead processes raise again whenever another child of this process ends
+        traceback.clear_frames(error.__traceback__)
         raise RunError(f'{text}. {str(work_dir)!r}: {newest_text(work_dir)}; go on with --resume') from error
 
 

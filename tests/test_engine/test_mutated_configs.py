@@ -84,6 +84,19 @@ def test_the_file_itself_takes_a_step(tiny_file, tmp_path):
     assert outcome_of(load_config(tiny_file), tmp_path) == 'step'
 
 
+LEAVES = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
+
+
+@pytest.mark.parametrize('path', LEAVES[::11], ids=lambda path: path.stem)
+def test_shipped_configs_are_of_the_kinds_that_their_components_take(path, tiny_archive):
+    cfg = load_config(path, {'data_root': str(tiny_archive)})
+    if cfg.get('train_cfg') is None:
+        # as run_test does
+        for name in ('train_dataloader', 'val_dataloader', 'val_cfg', 'val_evaluator'):
+            cfg[name] = None
+    check_config(cfg)
+
+
 # field, value, what the message says besides the file
 REFUSED = [
     ('model', None, 'model'), ('model', 'MoCo', 'model'), ('model', [], 'model'), ('model', {}, 'model'),
