@@ -273,4 +273,4 @@ def _relabel(dataset: SkeletonDataset, classes: Sequence[str]) -> np.ndarray:
     if not dataset.archive.classes:
         return dataset.labels
     number = np.array([classes.index(name) for name in dataset.archive.classes])
-    return number[dataset.labels]
+    return np.where(dataset.labels < 0, -1, number[dataset.labels])

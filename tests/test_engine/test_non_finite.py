@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 from mmengine.hooks import Hook
+from torch import nn
 
 from mmactclr.apis import run_training
 from mmactclr.datasets import SkeletonArchive, SkeletonDataset
 from mmactclr.engine import NonFiniteHook
 from mmactclr.errors import ConfigError, RunError
-from mmactclr.registry import HOOKS
+from mmactclr.registry import HOOKS, MODELS
 
 from ..conftest import TINY_LAYOUT
 
@@ -212,3 +213,29 @@ def test_weights_that_are_not_finite_are_not_written(train, tiny_archive, tiny_c
 def test_arguments_out_of_range_are_refused(arguments):
     with pytest.raises(ConfigError, match='NonFiniteHook'):
         NonFiniteHook(**arguments)
+
+
+@MODELS.register_module(force=True)
+class NoNorm(nn.Module):
+    """An encoder without batch norm."""
+
+    out_channels = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(3, 8, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, 3, T, V) to (N, 8, T, V)."""
+        return self.mix(x)
+
+
+def test_a_model_without_running_statistics_trains_and_skips(tiny_archive, tiny_config, tmp_path):
+    cfg = tiny_config(tiny_archive, MOCO, **NO_VALIDATION)
+    cfg.model.backbone = dict(type='NoNorm')
+    cfg.default_hooks.non_finite.update(action='skip')
+    cfg.custom_hooks.append(dict(type='StateRecorder', at=2, spoil='data'))
+    runner = run_training(cfg, tmp_path)
+    assert not [name for name, _ in runner.model.named_buffers() if 'running' in name]
+    assert all(torch.isfinite(p).all() for p in runner.model.parameters())
+    assert (tmp_path / 'bad_step_3.json').is_file()

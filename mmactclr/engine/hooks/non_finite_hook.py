@@ -76,7 +76,7 @@ class NonFiniteHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Note the running statistics, which the forward pass moves before a loss is known."""
-        torch._foreach_copy_(self._copies, self._statistics)
+        _copy(self._statistics, self._copies)
         self._guard.start()
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
@@ -92,7 +92,7 @@ class NonFiniteHook(Hook):
             self._in_a_row = 0
             return
         method = get_method(runner, 'NonFiniteHook')
-        torch._foreach_copy_(self._statistics, self._copies)
+        _copy(self._copies, self._statistics)
         runner.optim_wrapper.zero_grad()
         report = self._report(runner, method, batch_idx, data_batch, outputs or {})
         for part in {method, *method.branches().values()}:
@@ -207,3 +207,9 @@ def _roll_back(runner: Runner, method: torch.nn.Module, path: Path, factor: floa
     runner.optim_wrapper.load_state_dict(checkpoint['optimizer'])
     for group, kept in zip(runner.optim_wrapper.param_groups, settings, strict=True):
         group.update(kept, lr=kept['lr'] * factor)
+
+
+def _copy(source: list[torch.Tensor], target: list[torch.Tensor]) -> None:
+    """Copy tensor by tensor in one go; a model without batch norm has none."""
+    if source:
+        torch._foreach_copy_(target, source)

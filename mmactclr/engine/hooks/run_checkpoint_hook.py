@@ -4,6 +4,7 @@ import re
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -112,6 +113,12 @@ class RunCheckpointHook(Hook):
         if progress is not None:
             self._session = max(self._session, progress.session + 1e-3)
         position = Position.of(checkpoint, source)
+        if position is not None and position.share != loop.share \
+                and getattr(runner.train_dataloader.dataset, 'divided', False):
+            # who reads what, and so the order of an epoch, depends on the processes
+            runner.logger.warning('archives are divided among other processes or batches than before: the epoch begins '
+                                  'anew')
+            position = replace(position, batches=0)
         check_epochs(runner, meta, position, source)
         say_what_differs(runner, meta, position, self._recipe)
         if position is None:
