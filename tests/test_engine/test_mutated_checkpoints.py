@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 
 from mmactclr.apis import build_runner, init_model, run_test, run_training
 from mmactclr.apis.run import _read_checkpoint
+from mmactclr.engine import NonFiniteHook
 from mmactclr.engine.checkpoints.official_files import convert_file, revert_file
 from mmactclr.engine.hooks import EncoderInitHook
 from mmactclr.errors import MMActCLRError
@@ -105,7 +106,10 @@ def paths_of(run: Run, path: Path, folder: Path) -> list[Callable[[], Any]]:
             # a new process has taken no step yet
             for name in {'last_iteration', 'pending_keys'} & set(vars(branch)):
                 setattr(branch, name, None)
+        guard = next(hook for hook in run.trainer.hooks if isinstance(hook, NonFiniteHook))
+        guard.before_train(run.trainer)
         run.trainer.train_loop.run_iter(0, run.batch)
+        guard.after_train(run.trainer)
         for scheduler in run.trainer.param_schedulers:
             scheduler.step()
         run.trainer.log_processor.get_log_after_iter(run.trainer, 0, 'train')
