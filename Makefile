@@ -25,9 +25,10 @@ help:  ## show this list
 demo: $(VENV)/.installed  ## pretrain ActCLR on built-in synthetic motion and show what it is worth
 	@$(BIN)/python tools/demo.py
 
+# a test takes one thread: files of them run side by side, as many as there are cores, four at most
 test: $(VENV)/.installed-test  ## check the style, then run all tests
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 docs: $(VENV)/.installed-docs  ## build the documentation into build/docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs

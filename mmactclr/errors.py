@@ -18,3 +18,7 @@ class ConfigError(MMActCLRError):
 
 class ExportError(MMActCLRError):
     """A model cannot be written in a format for deployment, or the file does not do what the model does."""
+
+
+class RunError(MMActCLRError):
+    """What a run stands on failed while it ran: a disk that is full or read-only, a process that was lost."""

@@ -34,5 +34,7 @@ config=$1 checkpoint=$2 processes=$3
 shift 3
 
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" MKL_NUM_THREADS="${MKL_NUM_THREADS:-1}"
-exec "${PYTHON:-python}" -m torch.distributed.run --standalone --nproc-per-node "$processes" \
-    "$(dirname "${BASH_SOURCE[0]}")/test.py" "$config" "$checkpoint" --launcher pytorch "$@"
+tools="$(dirname "${BASH_SOURCE[0]}")"
+# in the place of this shell, so that signals reach it
+exec "${PYTHON:-python}" "$tools/launch.py" --standalone --nproc-per-node "$processes" \
+    "$tools/test.py" "$config" "$checkpoint" --launcher pytorch "$@"

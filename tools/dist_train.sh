@@ -10,6 +10,12 @@ Pretrains with GPUS processes on this machine, one on each GPU; where there is n
 Every process takes train_dataloader.batch_size sequences a step, so the batch is GPUS times as large.
 --auto-scale-lr scales the learning rate of the config with it.
 
+SIGTERM, SIGINT and SIGUSR1 are passed on: the processes write a checkpoint and end; --resume goes on from it. If one
+process dies the others are stopped.
+
+exit code: 0 trained, 143 stopped by SIGTERM or SIGUSR1, 130 by SIGINT, else that of the process that failed, 128 + N
+if signal N killed it
+
 environment: PYTHON           interpreter, default python
              OMP_NUM_THREADS  CPU threads of each process, default 1
 
@@ -36,5 +42,7 @@ config=$1 processes=$2
 shift 2
 
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" MKL_NUM_THREADS="${MKL_NUM_THREADS:-1}"
-exec "${PYTHON:-python}" -m torch.distributed.run --standalone --nproc-per-node "$processes" \
-    "$(dirname "${BASH_SOURCE[0]}")/train.py" "$config" --launcher pytorch "$@"
+tools="$(dirname "${BASH_SOURCE[0]}")"
+# in the place of this shell, so that signals reach it
+exec "${PYTHON:-python}" "$tools/launch.py" --standalone --nproc-per-node "$processes" \
+    "$tools/train.py" "$config" --launcher pytorch "$@"

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from mmactclr.datasets import SkeletonArchive, SkeletonDataset
+from mmactclr.engine.checkpoints import find_newest
 from mmactclr.errors import DataError
 from mmactclr.evaluation import format_table
 from mmactclr.registry import CONVERTERS
@@ -54,7 +55,8 @@ def run_demo(config: str | Path, work_dir: str | Path, seed: int = 0) -> dict[st
     actclr = _train(config, work_dir / 'actclr', options, total)
     after_one = actclr / f'epoch_{stage_one}.pth'
 
-    print(f'\nfor comparison: momentum contrast alone for the same {stage_two} epochs', flush=True)
+    print(f'\nfor comparison: momentum contrast alone for the same {stage_two} epochs, from the end of stage one (with '
+          'other model.stage_epochs than those it was trained with, which the log warns of)', flush=True)
     longer = {**options, 'model.stage_epochs': (total, 0)}
     moco = _train(config, work_dir / 'moco_continued', longer, total, start=after_one)
 
@@ -83,8 +85,8 @@ def _make_data(data_root: Path) -> SkeletonArchive:
 def _train(config: str | Path, work_dir: Path, options: Mapping[str, Any], epochs: int,
            start: Path | None = None) -> Path:
     if not (work_dir / f'epoch_{epochs}.pth').is_file():
-        interrupted = (work_dir / 'last_checkpoint').is_file()
-        resume = 'auto' if interrupted else None if start is None else str(start)
+        newest = find_newest(work_dir) or start
+        resume = None if newest is None else str(newest)
         run_training(config, work_dir=work_dir, resume=resume, options=options)
     return work_dir
 

@@ -1,43 +1,37 @@
 """Training and evaluation by config, from Python or from the command line."""
-import difflib
-import os
-import re
-import time
-import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import timedelta
+import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.logging import MMLogger
-from mmengine.model import BaseDataPreprocessor, is_model_wrapper
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 import mmactclr.datasets  # noqa: F401
 import mmactclr.engine  # noqa: F401
-from mmactclr import registry
 from mmactclr.engine.checkpoints import (
     FROM_CHECKPOINT,
     ModelCard,
     adopt_card,
     adopt_encoder,
+    check_progress,
+    check_resumable,
+    find_newest,
     read_checkpoint,
     takes_encoder,
 )
+from mmactclr.engine.data_fit import check_data_fits
 from mmactclr.engine.hooks.report_hook import REPORTS
 from mmactclr.errors import ConfigError
-from mmactclr.models import BaseAlgorithm
 from mmactclr.registry import RUNNERS
 from mmactclr.utils import load_config
 
+from .build_errors import explain_build_errors, unknown_type
+from .config_checks import check_config, check_optimizer, check_purpose, check_schedule, check_trainable
+from .faults import check_writable, explain_faults
+from .launching import leave_group, prepare_group
 from .reports import draw_reports
-
-# seconds that processes wait for each other; one of them alone scores the features of a whole data set
-_PATIENCE = 7200
 
 
 def build_runner(config: str | Path | Config, work_dir: str | Path | None = None,
@@ -60,18 +54,20 @@ def build_runner(config: str | Path | Config, work_dir: str | Path | None = None
         cfg = config
     else:
         cfg = load_config(config, options)
-    if 'model' not in cfg:
-        raise ConfigError(f"{cfg.filename or 'the config'}: field 'model' is missing; train and test with a leaf "
-                          'config, not with one of configs/_base_')
+    check_config(cfg)
     if cfg.model == FROM_CHECKPOINT:
         raise ConfigError(f"{cfg.filename or 'the config'}: model='{FROM_CHECKPOINT}' takes the model from the "
                           'checkpoint that tools/test.py evaluates; name a model to train')
+    name = cfg.get('runner_type', 'Runner')
+    kind = RUNNERS.get(name)
+    if not inspect.isclass(kind) or not issubclass(kind, Runner):
+        raise unknown_type(cfg.filename, name, 'runner')
     cfg.work_dir = _work_dir(cfg, work_dir)
     cfg.launcher = launcher
     if launcher != 'none':
-        _prepare_group(cfg, launcher)
-    with explain_build_errors(cfg.filename):
-        return RUNNERS.get(cfg.get('runner_type', 'Runner')).from_cfg(cfg)
+        prepare_group(cfg, launcher)
+    with explain_build_errors(cfg.filename, cfg):
+        return kind.from_cfg(cfg)
 
 
 def run_training(config: str | Path | Config, work_dir: str | Path | None = None,
@@ -82,7 +78,8 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
     Args:
         config: Path or name of a config, or a loaded one.
         work_dir: Folder for logs, checkpoints and ``metrics.json``.
-        resume: Checkpoint to go on from, or ``'auto'`` for the newest one of ``work_dir``.
+        resume: Checkpoint to go on from, or ``'auto'`` for the newest whole one of ``work_dir``; the run begins where
+            there is none.
         amp: Run encoders in bf16.
         options: Overrides by dotted key.
         launcher: How the processes of a distributed run are started.
@@ -92,30 +89,44 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
     Raises:
         ConfigError: If the config does not fit the data, the hooks or the checkpoint.
         DataError: If data or checkpoint cannot be read.
+        RunError: If disk, memory, processes or the numbers of the run fail.
+        StoppedRun: If a signal asked the run to stop, after its checkpoint was written; it is a SystemExit.
     """
     cfg = config if isinstance(config, Config) else load_config(config, options)
+    check_config(cfg)
+    check_purpose(cfg, 'training')
     _take_encoder(cfg, options)
     if amp:
         cfg.optim_wrapper.type = 'AutocastOptimWrapper'
     if compile:
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='CompileEncoderHook')]
+    if cfg.get('resume') and not cfg.get('load_from'):
+        # the runner would look for the newest checkpoint by itself, and open it unchecked
+        resume = resume or 'auto'
+    found = find_newest(_work_dir(cfg, work_dir)) if resume == 'auto' else resume
     if resume:
-        cfg.resume = True
-        cfg.load_from = find_latest_checkpoint(_work_dir(cfg, work_dir)) if resume == 'auto' else str(resume)
+        cfg.resume = bool(found)
+    if found:
+        cfg.load_from = str(found)
     _read_checkpoint(cfg)
-    _check_optimizer(cfg)
-    _check_epochs(cfg)
+    check_optimizer(cfg)
+    folder = _work_dir(cfg, work_dir)
+    check_writable(folder)
     try:
-        runner = build_runner(cfg, work_dir, launcher=launcher)
-        _check_trainable(runner)
-        _check_schedule(cfg, runner.logger)
-        with explain_build_errors(cfg.filename):
-            _check_batches(runner)
-            runner.train()
+        with explain_faults(folder):
+            runner = build_runner(cfg, work_dir, launcher=launcher)
+            if resume and not found:
+                runner.logger.warning(f'{runner.work_dir} holds no checkpoint to go on from: training starts from the '
+                                      'beginning')
+            check_trainable(runner)
+            check_schedule(cfg, runner.logger)
+            with explain_build_errors(cfg.filename, cfg):
+                check_data_fits(runner)
+                runner.train()
         if pictures:
             _draw_reports(runner)
     finally:
-        _leave_group()
+        leave_group()
     return runner
 
 
@@ -142,22 +153,24 @@ def run_test(config: str | Path | Config, checkpoint: str | Path, work_dir: str 
         DataError: If data or checkpoint cannot be read.
     """
     cfg = config if isinstance(config, Config) else load_config(config, options)
+    for name in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler',
+                 'val_dataloader', 'val_cfg', 'val_evaluator'):
+        cfg[name] = None
+    check_config(cfg)
+    check_purpose(cfg, 'testing')
     cfg.load_from = str(checkpoint)
     if amp:
         cfg.test_cfg.amp = True
     take_model(cfg, _read_checkpoint(cfg), str(checkpoint), options)
-    for name in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler',
-                 'val_dataloader', 'val_cfg', 'val_evaluator'):
-        cfg[name] = None
     try:
         runner = build_runner(cfg, work_dir, launcher=launcher)
-        with explain_build_errors(cfg.filename):
+        with explain_build_errors(cfg.filename, cfg):
             metrics = runner.test()
         if pictures:
             _draw_reports(runner)
         return metrics
     finally:
-        _leave_group()
+        leave_group()
 
 
 def _draw_reports(runner: Runner) -> None:
@@ -206,77 +219,6 @@ def take_model(cfg: Config, card: ModelCard | None, source: str, options: Mappin
     adopt_card(cfg, card, source, explicit=options or ())
 
 
-@contextmanager
-def explain_build_errors(source: str | Path | None) -> Iterator[None]:
-    """Turn mmengine's errors for an unknown ``type`` or a wrong argument into ones that say what to do.
-
-    Args:
-        source: File of the config, for the message.
-
-    Raises:
-        ConfigError: In place of the KeyError or TypeError that building a component raised.
-    """
-    try:
-        yield
-    except KeyError as error:
-        unknown = re.match(r"(\S+) is not in the \S+::(.+?) registry", str(error.args[0]) if error.args else '')
-        if not unknown:
-            raise
-        raise unknown_type(source, *unknown.groups()) from error
-    except TypeError as error:
-        frames = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
-        # the call itself failed, not something that the component did
-        if not {'build_from_cfg', 'build_dataloader'} & set(frames) \
-                or frames[-1] not in ('build_from_cfg', 'build_dataloader', '__init__') \
-                or not re.search(r'unexpected keyword argument|missing \d+ required', str(error)):
-            raise
-        raise ConfigError(f'{source or "config"}: {error}; see the arguments in its docstring') from error
-
-
-def unknown_type(source: str | Path | None, name: str, kind: str) -> ConfigError:
-    """The error for a ``type`` that no registry of a kind (``model``, ``hook``, ...) knows."""
-    registries = [value for value in vars(registry).values()
-                  if isinstance(value, registry.Registry) and value.name == kind]
-    known = {key for each in registries for level in (each, each.parent) if level for key in level.module_dict}
-    near = difflib.get_close_matches(name, known, n=3)
-    hint = f' (close to {", ".join(near)})' if near else ''
-    return ConfigError(
-        f'{source or "config"}: type {name!r} is not registered as {kind}{hint}; correct the name, or import the file '
-        "that registers it: custom_imports=dict(imports=['my_module']) in the config, its folder on PYTHONPATH")
-
-
-def _check_optimizer(cfg: Config) -> None:
-    """Refuse an unknown optimiser, for which mmengine has no message."""
-    name = cfg.get('optim_wrapper', {}).get('optimizer', {}).get('type')
-    if isinstance(name, str) and registry.OPTIMIZERS.get(name) is None:
-        raise unknown_type(cfg.filename, name, 'optimizer')
-
-
-def _check_epochs(cfg: Config) -> None:
-    """Refuse a run without an epoch, over which no learning rate can be scheduled."""
-    epochs = (cfg.get('train_cfg') or {}).get('max_epochs', 1)
-    if not isinstance(epochs, int) or epochs < 1:
-        raise ConfigError(f'train_cfg.max_epochs is {epochs!r}, expected 1 or more')
-
-
-def _check_schedule(cfg: Config, logger: MMLogger) -> None:
-    """Say so where a learning rate that was meant to fall does not, as the run was made shorter."""
-    epochs = (cfg.get('train_cfg') or {}).get('max_epochs', 0)
-    branch = cfg.model.get('branch', cfg.model)
-    for field in ('mining_epoch', 'cross_epoch'):
-        start = cfg.model.get(field, branch.get(field))
-        if isinstance(start, int) and epochs <= start:
-            logger.warning(f'{field} is {start}, the run ends after {epochs} epochs: what the method does after that '
-                           'never begins; set it to fewer epochs than train_cfg.max_epochs')
-    schedulers = cfg.get('param_scheduler') or []
-    for scheduler in schedulers if isinstance(schedulers, (list, tuple)) else [schedulers]:
-        end = max(scheduler.get('milestones') or [scheduler.get('T_max') or 0])
-        if scheduler.get('by_epoch', True) and end > epochs:
-            field = 'milestones' if 'milestones' in scheduler else 'T_max'
-            logger.warning(f'param_scheduler.{field} goes to epoch {end}, the run ends after {epochs}: its learning '
-                           f'rate does not fall as meant; set --cfg-options param_scheduler.{field}=... as well')
-
-
 def _work_dir(cfg: Config, work_dir: str | Path | None) -> str:
     name = Path(cfg.filename).stem if cfg.filename else 'run'
     return str(work_dir or cfg.get('work_dir') or Path('work_dirs') / name)
@@ -295,75 +237,10 @@ def _read_checkpoint(cfg: Config) -> ModelCard | None:
         raise ConfigError(f'checkpoint {source!r} is an address; download the file first and name it, so that it can '
                           'be read without executing anything in it')
     checkpoint = read_checkpoint(source)
+    check_progress(checkpoint, source)
     if cfg.get('resume'):
-        _check_resumable(checkpoint, source)
+        check_resumable(checkpoint, source)
     return ModelCard.of(checkpoint, source)
-
-
-def _check_resumable(checkpoint: Mapping[str, Any], source: str) -> None:
-    """Refuse to go on from a file of weights alone."""
-    meta = checkpoint.get('meta')
-    progress = [meta.get(name) for name in ('epoch', 'iter')] if isinstance(meta, Mapping) else []
-    if not progress or not all(isinstance(value, int) for value in progress) \
-            or not isinstance(checkpoint.get('message_hub'), Mapping):
-        raise ConfigError(f'checkpoint {source!r} does not say where its training stood (epoch, iter, message_hub), so '
-                          f'it cannot go on; start a new run from its weights: --cfg-options load_from={source}')
-
-
-def _check_trainable(runner: Runner) -> None:
-    """Refuse a model that has no losses, before the hooks of a method meet it."""
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    for branch in model.branches().values() if isinstance(model, BaseAlgorithm) else ():
-        kind = type(branch)
-        if all(getattr(kind, name) is getattr(BaseAlgorithm, name) for name in ('loss_terms', 'losses', 'train_step')):
-            raise ConfigError(f'model {kind.__name__} is for evaluation and inference, it defines no losses to train '
-                              'with; pretrain a method such as ActCLR or MoCo, or use tools/test.py')
-        if type(model.data_preprocessor) is BaseDataPreprocessor:
-            raise ConfigError(f'model {kind.__name__} has no data_preprocessor, which makes the views to train on; for '
-                              'a classifier on the encoder of a checkpoint see configs/benchmarks/linear and '
-                              'finetune, methods to pretrain are ActCLR and MoCo')
-
-
-def _check_batches(runner: Runner) -> None:
-    """Refuse an epoch without a step, which would end in a checkpoint of random weights."""
-    loader = runner.train_dataloader
-    if len(loader) == 0:
-        raise ConfigError(
-            f'train_dataloader: {len(loader.dataset)} training sequences make no full batch of batch_size='
-            f'{loader.batch_size} with drop_last={loader.drop_last}; set train_dataloader.batch_size to at most '
-            f'{len(loader.dataset)} per process')
-
-
-def _prepare_group(cfg: Config, launcher: str) -> None:
-    """Choose the model wrapper and, where there are no GPUs, form the group of processes."""
-    wrapper = cfg.get('model_wrapper_cfg') or {}
-    if 'type' not in wrapper:
-        # the scope is named, as mmengine looks the wrapper up in its own registry
-        cfg.model_wrapper_cfg = {
-            'type': 'mmactclr.DistributedMethod',
-            'find_unused_parameters': cfg.get('find_unused_parameters', False), **wrapper}
-    cfg.setdefault('env_cfg', {}).setdefault('dist_cfg', {}).setdefault('timeout', _PATIENCE)
-    if launcher != 'pytorch' or torch.distributed.is_initialized():
-        return
-    if not {'RANK', 'WORLD_SIZE', 'LOCAL_RANK'} <= set(os.environ):
-        raise ConfigError('--launcher pytorch: this process was not started by torchrun (RANK is not set); use '
-                          'bash tools/dist_train.sh CONFIG GPUS or bash tools/dist_test.sh CONFIG CKPT GPUS')
-    gpus = torch.cuda.device_count()
-    if not gpus:
-        # mmengine would ask for GPUs; with a group in place it skips its own set-up
-        timeout = timedelta(seconds=cfg.env_cfg.dist_cfg.timeout)
-        torch.distributed.init_process_group('gloo', timeout=timeout)
-    elif int(os.environ['LOCAL_RANK']) >= gpus:
-        raise ConfigError(f'process {os.environ["LOCAL_RANK"]} of this machine (counted from 0) has no GPU: there are '
-                          f'{gpus}; start at most as many processes, or set CUDA_VISIBLE_DEVICES to nothing '
-                          'to run on the CPU')
-
-
-def _leave_group() -> None:
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-        # a thread of gloo frees the tensors of the last exchange, and aborts the process if Python ends before it did
-        time.sleep(0.5)
 
 
 __all__ = ['build_runner', 'explain_build_errors', 'run_test', 'run_training']

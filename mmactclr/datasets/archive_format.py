@@ -35,7 +35,9 @@ def read_meta(path: Path) -> dict[str, Any]:
         raise DataError(f'{path} is not a skeleton archive: it has no {META}')
     try:
         meta = json.loads(file.read_text(encoding='utf-8'))
-    except ValueError as error:
+    except OSError as error:
+        raise DataError(f'{file} cannot be read ({error}): check its permissions') from error
+    except (ValueError, RecursionError) as error:
         raise DataError(f'{file} is not valid JSON ({error}): convert the data again') from error
     if not isinstance(meta, dict) or meta.get('format') != FORMAT:
         raise DataError(f'{file} does not say "format": "{FORMAT}": not a skeleton archive')

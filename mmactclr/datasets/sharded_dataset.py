@@ -102,7 +102,7 @@ class ShardedSkeletonDataset(Dataset):
         self._start = np.cumsum([0] + [len(dataset) for dataset in self.local.values()])
         self._offsets = np.cumsum([0] + [shard.positions for shard in self.shards])
         classes = list(dict.fromkeys(name for shard in self.shards for name in shard.classes))
-        datasets = list(self.local.values())
+        datasets = self.datasets
         self.index = np.concatenate([dataset.index + self._offsets[i] for i, dataset in self.local.items()])
         self.labels = np.concatenate([_relabel(dataset, classes) for dataset in datasets])
         self.metainfo = dict(
@@ -154,6 +154,11 @@ class ShardedSkeletonDataset(Dataset):
         """Bytes of :attr:`prepared`."""
         return sum(dataset.resident_size for dataset in self.local.values())
 
+    @property
+    def datasets(self) -> list[SkeletonDataset]:
+        """What this process reads, an archive each."""
+        return list(self.local.values())
+
     def start(self, number: int) -> int:
         """Where the sequences of an archive that this process reads begin."""
         return int(self._start[list(self.local).index(number)])
@@ -191,7 +196,7 @@ class ShardedSkeletonDataset(Dataset):
         batch: dict[str, Tensor] = {}
         for place in np.unique(which):
             rows = torch.from_numpy(np.flatnonzero(which == place))
-            dataset = list(self.local.values())[place]
+            dataset = self.datasets[place]
             part = dataset.__getitems__(indices[rows.numpy()] - self._start[place])
             for key, values in part.items():
                 if key not in batch:
@@ -268,4 +273,4 @@ def _relabel(dataset: SkeletonDataset, classes: Sequence[str]) -> np.ndarray:
     if not dataset.archive.classes:
         return dataset.labels
     number = np.array([classes.index(name) for name in dataset.archive.classes])
-    return number[dataset.labels]
+    return np.where(dataset.labels < 0, -1, number[dataset.labels])

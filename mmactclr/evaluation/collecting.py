@@ -95,7 +95,7 @@ def _read_run(file: Path, name: str, baselines: bool) -> list[RunResult]:
         for score, outcome in result.get('outcomes', {}).items():
             by_model[OWN][f'{score}_mean_class'] = float(outcome['mean_class_accuracy'])
             by_model[OWN][f'{score}_calibration'] = 100 * outcome['calibration_error']
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f'{file} is not what a run writes ({type(error).__name__}: {error}); move it away') from error
     return [RunResult(
         run=name if model == OWN else f'{name}/{model}', config=config.get('name') or '', split=data.get('split') or '',

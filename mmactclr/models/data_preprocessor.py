@@ -113,6 +113,11 @@ class ContrastivePreprocessor(BaseDataPreprocessor):
                                   f'there are {sorted(self._bases)}')
             chain.append(base)
 
+    @property
+    def view_names(self) -> tuple[str, ...]:
+        """Names of the views that are defined."""
+        return tuple(self._bases)
+
     def augments(self, view: str) -> bool:
         """Whether a view is anything but the prepared joints."""
         if self._joint_pipelines[view] or self._stream_pipelines[view]:

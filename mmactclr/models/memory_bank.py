@@ -23,8 +23,8 @@ class MemoryBank(nn.Module):
 
     def __init__(self, size: int = 8192, dim: int = 128) -> None:
         super().__init__()
-        if size < 1:
-            raise ConfigError(f'MemoryBank: size is {size}, expected at least 1')
+        if not isinstance(size, int) or size < 1:
+            raise ConfigError(f'MemoryBank: size is {size!r}, expected a whole number of at least 1')
         self.size, self.dim = size, dim
         self.register_buffer('keys', torch.zeros(size, dim))
         self.register_buffer('pointer', torch.zeros((), dtype=torch.long))

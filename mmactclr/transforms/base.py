@@ -102,7 +102,14 @@ class SkeletonTransform(BaseTransform):
 
 
 def build_transforms(pipeline: Sequence[dict | BaseTransform]) -> list[BaseTransform]:
-    """Build a pipeline: configs by the registered name, ready transforms as they are."""
+    """Build a pipeline: configs by the registered name, ready transforms as they are.
+
+    Raises:
+        ConfigError: If it is no list, or an entry is neither of the two.
+    """
+    for step in [pipeline] if isinstance(pipeline, (str, dict)) else pipeline:
+        if isinstance(pipeline, (str, dict)) or not (isinstance(step, dict) or callable(step)):
+            raise ConfigError(f'a pipeline of transforms holds {str(step)[:80]!r}, expected a list of dict(type=...)')
     # a bare name means ours, whatever project the caller's default scope belongs to
     return [TRANSFORMS.build({'_scope_': SCOPE, **step}) if isinstance(step, dict) else step
             for step in pipeline]

@@ -11,7 +11,7 @@ from mmactclr.errors import MMActCLRError
 
 
 class OptionsAction(DictAction):
-    """``--cfg-options K=V ...``; a word without ``=`` is refused by the parser instead of crashing it."""
+    """``--cfg-options K=V ...``; what does not parse is refused by the parser instead of crashing it."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
                  option_string: str | None = None) -> None:
@@ -19,7 +19,10 @@ class OptionsAction(DictAction):
         for word in values:
             if '=' not in word:
                 parser.error(f'{option_string} {word}: expected K=V, e.g. data_root=data/mine')
-        super().__call__(parser, namespace, values, option_string)
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except (AssertionError, RecursionError) as error:  # brackets without their counterparts, or too many of them
+            parser.error(f'{option_string} {" ".join(values)[:200]}: {str(error)[:200]}')
 
 
 @contextmanager

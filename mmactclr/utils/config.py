@@ -13,6 +13,8 @@ from mmengine.runner import Runner
 
 from mmactclr.errors import ConfigError
 
+from .data_config import DATA_SUFFIXES, check_bases, check_names, plain_data
+
 # stated once at the top of a config, used in many places below it
 SHARED_FIELDS = ('data_root', 'layout', 'split', 'num_frames', 'max_persons', 'num_classes', 'remap', 'up',
                  'metres_per_unit', 'archives', 'divide', 'label_subset', 'init_from', 'from_scratch')
@@ -51,6 +53,10 @@ def share_fields(cfg: Config) -> Config:
     Raises:
         ConfigError: If layout or classes are to be taken from an archive that cannot be read.
     """
+    taken = FROM_ARCHIVE in (cfg.get('layout'), cfg.get('num_classes')) or cfg.get('num_classes') == FROM_SEGMENTS
+    if taken and not isinstance(cfg.get('data_root'), (str, Path)):
+        raise ConfigError(f'{cfg.filename or "the config"}: data_root is {cfg.get("data_root")!r}, expected the folder '
+                          'of an archive, from which layout or num_classes are to be taken')
     if cfg.get('layout') == FROM_ARCHIVE:
         cfg.layout = _archived('layout', Path(cfg.data_root))
     if cfg.get('num_classes') == FROM_ARCHIVE:
@@ -69,9 +75,13 @@ def share_fields(cfg: Config) -> Config:
 
 
 def _archived(field: str, data_root: Path) -> Any:
+    kind = list if field == 'classes' else dict
     try:
-        return json.loads((data_root / 'meta.json').read_text())[field]
-    except (OSError, ValueError, KeyError) as error:
+        value = json.loads((data_root / 'meta.json').read_text())[field]
+        if not isinstance(value, kind):
+            raise ValueError(f'{field} is no {kind.__name__}')
+        return value
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(f"{FROM_ARCHIVE!r} takes the {field} from {data_root / 'meta.json'}, which cannot be "
                           f'read ({type(error).__name__}); set data_root to a folder that '
                           'tools/dataset_converters/convert.py wrote') from error
@@ -89,6 +99,12 @@ def _write(node: Any, shared: Mapping[str, Any]) -> None:
             _write(value, shared)
 
 
+def _roots() -> list[Path]:
+    """Folders of the configs of this package: in a checkout, and where it is installed."""
+    installed = Path(str(resources.files('mmactclr'))) / '.mim' / 'configs'
+    return [Path(__file__).resolve().parents[2] / 'configs', installed]
+
+
 def find_config(name: str | Path) -> Path:
     """Path of a config file: a path as it is, or relative to the configs of this package.
 
@@ -98,8 +114,7 @@ def find_config(name: str | Path) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    installed = Path(str(resources.files('mmactclr'))) / '.mim' / 'configs'
-    roots = [Path(__file__).resolve().parents[2] / 'configs', installed]
+    roots = _roots()
     relative = Path(*path.parts[1:]) if path.parts[:1] == ('configs',) else path
     for root in roots:
         for candidate in (root / relative, root / relative.with_suffix('.py')):
@@ -126,21 +141,31 @@ def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> C
     """
     path = find_config(name)
     try:
-        cfg = Config.fromfile(str(path))
+        check_bases(path, _roots())
+        with plain_data():
+            cfg = Config.fromfile(str(path))
+        if path.suffix in DATA_SUFFIXES:
+            check_names(cfg.to_dict())
     except ImportError as error:
         cause: BaseException = error
         while cause.__context__ is not None:
             cause = cause.__context__
         raise ConfigError(f'{path}: a module that the config imports (custom_imports) could not be imported: {cause}; '
                           'put the folder that holds it on PYTHONPATH') from error
-    except (SyntaxError, KeyError, TypeError, AttributeError, NameError, OSError) as error:
+    except ConfigError as error:
+        raise error if str(path) in str(error) else ConfigError(f'{path}: {error}') from error
+    except Exception as error:  # a config in Python is a program, which raises whatever its author wrote
         raise ConfigError(f'{path}: the config could not be read: {type(error).__name__}: {error}') from error
     if options:
         _check_names(cfg, options, path)
         try:
+            check_names(options)
             cfg.merge_from_dict(dict(options))
-        except (KeyError, TypeError, IndexError) as error:
-            raise ConfigError(f'--cfg-options {dict(options)} does not fit {path}: {error}') from error
+        except ConfigError as error:
+            raise ConfigError(f'--cfg-options: {error}') from error
+        except Exception as error:  # mmengine has no word for an option that goes through what is no dict
+            raise ConfigError(f'--cfg-options {dict(options)} does not fit {path}: {type(error).__name__}: '
+                              f'{error}') from error
     return share_fields(cfg)
 
 
@@ -154,6 +179,11 @@ def recipe_hash(cfg: Config) -> str:
     content.get('randomness', {}).pop('seed', None)
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def recipe_of(cfg: Config) -> dict[str, Any]:
+    """What a config computes as plain data, without paths, names and how a run is started; with its seed."""
+    return json.loads(json.dumps(_without_circumstances(cfg.to_dict()), default=str))
 
 
 def _without_circumstances(value: Any) -> Any:

@@ -90,11 +90,17 @@ def draw_curves(history: History, path: str | Path) -> Path:
 
 def _read_run(file: Path) -> dict[str, dict[int, float]]:
     found: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for number, line in enumerate(file.read_text(encoding='utf-8').splitlines(), 1):
+    try:
+        lines = file.read_text(encoding='utf-8').splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f'{file} cannot be read ({error}); move it away') from error
+    for number, line in enumerate(lines, 1):
         try:
             entry = json.loads(line)
-        except ValueError as error:
-            raise DataError(f'{file}, line {number} is not JSON ({error}); remove it') from error
+            if not isinstance(entry, dict):
+                raise ValueError(f'a {type(entry).__name__}')
+        except (ValueError, RecursionError) as error:
+            raise DataError(f'{file}, line {number} is not JSON of named numbers ({error}); remove it') from error
         # lines of training state their epoch, those of an evaluation have it as their step
         training = 'epoch' in entry
         for name, value in entry.items():

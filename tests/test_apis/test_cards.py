@@ -169,7 +169,7 @@ def test_a_recogniser_without_views_is_not_trained(settings, tmp_path, several):
 
 def test_a_recogniser_has_nothing_for_the_hooks_of_pretraining(settings, tmp_path):
     cfg = settings()
-    views = dict(type='ContrastivePreprocessor', layout=cfg.layout, views=dict(view={}))
+    views = dict(type='ContrastivePreprocessor', layout=cfg.layout, views=dict(view={}), streams=['motion'])
     cfg.model = dict(recognizer_config(), data_preprocessor=views)
     with pytest.raises(ConfigError, match='StaticAnchorHook drives methods .* the model is Recognizer'):
         run_training(cfg, tmp_path)

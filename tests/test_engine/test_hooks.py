@@ -473,6 +473,15 @@ def test_a_run_that_starts_anew_forgets_the_numbers_of_an_older_one(tmp_path):
     assert not file.exists()
 
 
+@pytest.mark.parametrize('text', ['{"val": ', '[1]', '[' * 10 ** 5, b'\xff\xfe'], ids=['cut', 'list', 'deep', 'binary'])
+def test_damaged_numbers_of_an_older_run_are_put_aside(tmp_path, text):
+    file = tmp_path / 'metrics.json'
+    content = text if isinstance(text, bytes) else text.encode()
+    file.write_bytes(content)
+    MetricsFileHook().before_train(SimpleNamespace(work_dir=tmp_path, iter=3, epoch=1, max_epochs=4, cfg=Config()))
+    assert json.loads(file.read_text()) == {} and (tmp_path / 'metrics.json.damaged').read_bytes() == content
+
+
 def test_numbers_of_a_stage_that_is_over_leave_the_log():
     hub = SimpleNamespace(log_scalars={'train/loss': 1, 'train/loss_nce': 2, 'val/knn': 3})
     runner, hook = SimpleNamespace(message_hub=hub), TrainingProgressHook()

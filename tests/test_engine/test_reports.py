@@ -13,10 +13,10 @@ from mmengine.config import Config
 from mmactclr.apis import draw_reports, run_test, run_training
 from mmactclr.datasets.converters import JoinedConverter
 from mmactclr.engine.checkpoints import ModelCard
-from mmactclr.errors import DataError
+from mmactclr.errors import DataError, RunError
 from mmactclr.registry import MODELS
 from mmactclr.structures import get_layout
-from mmactclr.utils import recipe_hash
+from mmactclr.utils import load_config, recipe_hash
 
 from ..conftest import TINY_CLASSES, TINY_LAYOUT
 
@@ -182,8 +182,17 @@ def test_a_schedule_longer_than_the_run_is_named(encoder, tiny_archive, tmp_path
 
 
 def test_a_model_that_diverged_has_no_accuracy(encoder, tiny_archive, tmp_path):
-    with pytest.raises(DataError, match='lower optim_wrapper.optimizer.lr'):
-        run_training('benchmarks/finetune/finetune_utdmhad_xsub.py', tmp_path, options={
+    def train(guarded: bool) -> None:
+        cfg = load_config('benchmarks/finetune/finetune_utdmhad_xsub.py', {
             'data_root': str(tiny_archive), 'init_from': str(encoder), 'train_cfg.max_epochs': 3,
             'train_cfg.val_interval': 3, 'optim_wrapper.optimizer.lr': 1e20,
             'experiment_name': f'reports_{next(COUNTER)}'})
+        if not guarded:
+            cfg.default_hooks.pop('non_finite')
+        run_training(cfg, tmp_path / str(guarded))
+
+    with pytest.raises(RunError, match='lower optim_wrapper.optimizer.lr'):
+        train(guarded=True)
+    # with neither guard nor checkpoint
+    with pytest.raises(DataError, match='lower optim_wrapper.optimizer.lr'):
+        train(guarded=False)

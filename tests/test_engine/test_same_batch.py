@@ -121,6 +121,10 @@ def last_checkpoint(runs: Path, name: str) -> Path:
     return runs / name / f'epoch_{STEPS // 2}.pth'
 
 
+def method(runs: Path) -> str:
+    return 'CrosSCLR, three streams' if "type='CrosSCLR'" in (runs / 'alone.py').read_text() else 'ActCLR'
+
+
 def losses(runs: Path, name: str) -> torch.Tensor:
     return torch.tensor(json.loads((runs / name / 'losses.json').read_text()))
 
@@ -134,6 +138,8 @@ def memory(runs: Path, name: str) -> torch.Tensor:
 def test_losses_are_those_of_one_process(runs, name):
     alone = losses(runs, 'alone')
     assert len(alone) == STEPS
+    # docs/reliability.md shows these lines
+    print(f'\n| {method(runs)} | {name} | loss of {STEPS} steps | {(losses(runs, name) - alone).abs().max():.1e} |')
     torch.testing.assert_close(losses(runs, name), alone, atol=1e-4, rtol=0)
     # statistics of a share of the batch are others
     assert (losses(runs, 'local') - alone).abs().max() > 1e-2
@@ -143,6 +149,7 @@ def test_losses_are_those_of_one_process(runs, name):
 def test_memories_hold_the_same_keys(runs, name):
     alone, shared = memory(runs, 'alone'), memory(runs, name)
     distance = torch.cdist(alone.double(), shared.double())
+    print(f'\n| {method(runs)} | {name} | {len(alone)} keys of a memory | {distance.min(1).values.max():.1e} |')
     # the same set, in the order in which processes are asked for theirs
     assert distance.min(0).values.max() < 1e-4 and distance.min(1).values.max() < 1e-4
     assert sorted(distance.argmin(1).tolist()) == list(range(len(alone)))
@@ -154,6 +161,8 @@ def test_an_evaluation_gives_the_numbers_of_one_process(runs, name):
     # random weights of this size tell sequences apart by less than the rounding that comes with the size of a batch
     counted = {metric for metric in alone if not metric.startswith('untrained_encoder')}
     assert {'knn/backbone_k20', 'linear/backbone_top1'} <= counted and shared.keys() == alone.keys()
+    differ = sum(shared[metric] != alone[metric] for metric in counted)
+    print(f'\n| {method(runs)} | {name.split()[1]} | {len(counted)} accuracies of one checkpoint | {differ} differ |')
     assert {metric: shared[metric] for metric in counted} == {metric: alone[metric] for metric in counted}
 
 

@@ -41,12 +41,13 @@ def test_option_wins_over_what_the_config_shares(name, tiny_archive):
     value = dict(
         data_root='elsewhere', layout='coco17', split='xother', num_frames=7, max_persons=3,
         remap=True, up='+z', metres_per_unit=0.01, init_from='encoder.pth', num_classes=9,
-        label_subset='labels.json', from_scratch=True
+        label_subset='labels.json', from_scratch=True, archives=['here'], divide=False
     )[name]
     options = {'data_root': str(tiny_archive), 'layout': 'ntu25', name: value}
     before = dict(options)
     supervised = name in ('num_classes', 'label_subset', 'from_scratch')
-    cfg = load_config('benchmarks/semi/semi1_custom.py' if supervised else CUSTOM, options)
+    config = 'actclr_joint_shards_xsub' if name in ('archives', 'divide') else CUSTOM
+    cfg = load_config('benchmarks/semi/semi1_custom.py' if supervised else config, options)
     if name == 'num_classes':
         place = cfg.model.head
     else:

@@ -8,7 +8,7 @@ train_dataloader = dict(batch_size=128, drop_last=False, dataset=dict(dataset, _
 val_dataloader = dict(batch_size=128, dataset=dict(dataset, _delete_=True, subset='test'))
 test_dataloader = val_dataloader
 del dataset
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=300, val_interval=300)
+train_cfg = dict(type='ResumableTrainLoop', max_epochs=300, val_interval=300)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=1.0, momentum=0.9, weight_decay=0.0))
 param_scheduler = dict(type='CosineAnnealingLR', by_epoch=True, T_max=300, convert_to_iter_based=True)
 auto_scale_lr = dict(enable=False, base_batch_size=128)

@@ -1,5 +1,5 @@
 # section 4 of the method: SGD, lr 0.1 per 128 samples, x0.1 at epoch 250 of stage two
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=400, val_interval=10)
+train_cfg = dict(type='ResumableTrainLoop', max_epochs=400, val_interval=10)
 val_cfg = dict()
 optim_wrapper = dict(
     type='OptimWrapper',

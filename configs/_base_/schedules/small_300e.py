@@ -1,5 +1,5 @@
 # a few hundred to a few thousand sequences on a CPU: small steps, cosine to the end
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=300, val_interval=10)
+train_cfg = dict(type='ResumableTrainLoop', max_epochs=300, val_interval=10)
 val_cfg = dict()
 optim_wrapper = dict(
     type='OptimWrapper',

@@ -85,14 +85,17 @@ class ModelCard:
         """The layout as an object."""
         return Layout.from_dict(self.layout)
 
-    def preparation_steps(self) -> list[dict[str, Any]]:
+    def preparation_steps(self, source: str = '') -> list[dict[str, Any]]:
         """Transform configs of the preparation, the default ones spelled out.
+
+        Args:
+            source: Name of the file, for messages; what the card names as its origin if empty.
 
         Raises:
             ConfigError: If a ``type`` is not the name of a registered component.
         """
         steps = default_preparation(self.num_frames) if self.preparation is None else list(self.preparation)
-        return _checked(steps, self.source, 'preparation')
+        return _checked(steps, source or self.source, 'preparation')
 
     def model_config(self, source: str) -> dict[str, Any]:
         """Config of the model, from registered components only, for the joints, frames and persons of this card.
@@ -101,7 +104,7 @@ class ModelCard:
             ConfigError: If a ``type`` is not the name of a registered component, or a number is absurd; ``source``
                 names the file.
         """
-        _checked(self.preparation_steps(), source, 'preparation')
+        self.preparation_steps(source)
         return _checked(self.model, source, 'model', dict(
             layout=self.layout, num_frames=self.num_frames, max_persons=self.max_persons))
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.models import ClassificationHead, MultiStream
+from mmactclr.models.memory_bank import MemoryBank
 from mmactclr.structures import Layout
 
 from .card import ModelCard
@@ -42,6 +43,7 @@ def check_fit(model: nn.Module, state: Mapping[str, Any], source: str, trained_o
     """
     own = model.state_dict()
     _check_values(own, state, source)
+    _check_memory(model, state, source)
     # the first that differs explains those after it
     other = _other_layout(model, card) or _other_streams(model, own, state, card) or _other_graph(model, state) \
         or _other_classes(model, state) or _other_parts(model, own, state, trained_only) or _other_sizes(model, state)
@@ -72,9 +74,20 @@ def _check_values(own: Mapping[str, Tensor], state: Mapping[str, Any], source: s
         if _kind(value) != _kind(own[name]):
             raise DataError(f'checkpoint {source!r}: {name} holds numbers of type {value.dtype}, expected '
                             f'{own[name].dtype}; take the weights as they were trained')
-        if not torch.isfinite(value).all():
+        # a number that is finite in double precision may not be in the model's
+        if not torch.isfinite(value).all() or not torch.isfinite(value.to(own[name].dtype)).all():
             raise DataError(f'checkpoint {source!r}: {name} holds numbers that are not finite (NaN or infinite); take '
                             'a checkpoint from before training diverged')
+
+
+def _check_memory(model: nn.Module, state: Mapping[str, Any], source: str) -> None:
+    """Refuse a memory that counts keys which it has no place for: empty slots would pass for negatives."""
+    for prefix, module in model.named_modules():
+        found = state.get(f'{prefix}.filled')
+        if isinstance(module, MemoryBank) and found is not None and found.numel() == 1 \
+                and not 0 <= int(found) <= module.size:
+            raise DataError(f'checkpoint {source!r}: {prefix}.filled is {int(found)}, expected 0 to {module.size}, the '
+                            'keys that the memory has; take an intact copy of the file')
 
 
 def _kind(value: Tensor) -> str:

@@ -1,6 +1,5 @@
 """Files of public weights: read, converted, written aside and renamed."""
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from .card import ModelCard, write_checkpoint
 from .fit import check_fit
 from .official import from_official, to_official
 from .official_checks import check_whole
-from .reading import read_checkpoint, require_file, state_of
+from .reading import load_plain, read_checkpoint, require_file, state_of
 
 _SHORT = 12
 # where releases of the family keep their weights, if not at the top of the file
@@ -116,10 +115,9 @@ def _read_public(path: str | Path) -> dict[str, Any]:
     """
     path = require_file(path, 'file of public weights')
     try:
-        with warnings.catch_warnings():
-            # what the restricted reader thinks of the file's pickle format ends in the one line below
-            warnings.simplefilter('ignore')
-            content = torch.load(path, map_location='cpu', weights_only=True)
+        content = load_plain(path)
+    except DataError:
+        raise
     except Exception as error:  # the restricted unpickler raises whatever the bytes make it do
         raise DataError(f'{path} cannot be read ({type(error).__name__}): it was cut short, is no file of torch.save, '
                         'or holds objects besides tensors and plain values, which are never executed; download it '

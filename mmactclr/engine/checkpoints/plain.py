@@ -3,6 +3,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 
 from mmactclr.structures import Layout
 
@@ -31,17 +32,22 @@ def as_plain(value: Any, where: str) -> Any:
     return value
 
 
-def find_foreign(value: Any) -> str | None:
+def find_foreign(value: Any, most: int = MAX_VALUES, tensors: bool = False) -> str | None:
     """What keeps a value from being plain data of a sensible size; None where nothing does.
 
     Written for input from outside: it ends on lists that hold themselves and on values that repeat without end.
+
+    Args:
+        value: Anything.
+        most: Number of values, those in lists and dicts counted as often as they are reached.
+        tensors: Whether tensors count as plain data.
     """
     waiting, seen = [(value, 0)], 0
     while waiting:
         node, depth = waiting.pop()
         seen += 1
-        if seen > MAX_VALUES or depth > MAX_DEPTH:
-            return f'more than {MAX_VALUES} values, or {MAX_DEPTH} levels'
+        if seen > most or depth > MAX_DEPTH:
+            return f'more than {most} values, or {MAX_DEPTH} levels'
         if isinstance(node, dict):
             strange = [key for key in node if not isinstance(key, str)]
             if strange:
@@ -49,6 +55,6 @@ def find_foreign(value: Any) -> str | None:
             waiting += [(item, depth + 1) for item in node.values()]
         elif isinstance(node, (list, tuple)):
             waiting += [(item, depth + 1) for item in node]
-        elif not isinstance(node, _SCALARS):
+        elif not isinstance(node, _SCALARS) and not (tensors and torch.is_tensor(node)):
             return f'a {type(node).__name__}'
     return None

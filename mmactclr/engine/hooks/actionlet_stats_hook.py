@@ -8,6 +8,9 @@ from mmengine.runner import Runner
 
 from mmactclr.registry import HOOKS
 
+# key of a checkpoint
+_STATE = 'actionlet_stats'
+
 
 @HOOKS.register_module()
 class ActionletStatsHook(Hook):
@@ -23,10 +26,15 @@ class ActionletStatsHook(Hook):
         self._sums: dict[str, float] = defaultdict(float)
         self._counts: Counter[str] = Counter()
 
-    def before_train_epoch(self, runner: Runner) -> None:
-        """Start counting anew."""
-        self._sums.clear()
-        self._counts.clear()
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep what was counted in this epoch."""
+        checkpoint[_STATE] = dict(sums=dict(self._sums), counts=dict(self._counts))
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Go on counting."""
+        state = checkpoint.get(_STATE, {}) if runner._resume else {}
+        self._sums.update(state.get('sums', {}))
+        self._counts.update(state.get('counts', {}))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: Any = None) -> None:
@@ -39,11 +47,13 @@ class ActionletStatsHook(Hook):
                 self._counts[name] += finite
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Log the means; warn if one leaves the range."""
+        """Log the means and start counting anew; warn if one leaves the range."""
         if not self._sums:
             return
         means = {name: total / self._counts[name] if self._counts[name] else math.nan
                  for name, total in self._sums.items()}
+        self._sums.clear()
+        self._counts.clear()
         text = ', '.join(f'{name} {value:.3f}' for name, value in means.items())
         runner.logger.info(f'actionlet, epoch {runner.epoch + 1}: {text}')
         for name, value in means.items():

@@ -23,12 +23,14 @@ class MemoryBankHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: Any = None) -> None:
-        """Enqueue ``pending_keys`` of every branch, ranks in order.
+        """Enqueue ``pending_keys`` of every branch, ranks in order; none of a step that was left out.
 
         Raises:
             ConfigError: If a branch has none.
         """
         for branch in get_branches(runner, 'MemoryBankHook', 'pending_keys'):
+            if branch.step_dropped:
+                continue
             if branch.pending_keys is None:
                 raise ConfigError(f'{type(branch).__name__} left no keys for its memory after a step, which then stays '
                                   'empty and teaches nothing; call hold(z_k) in its loss terms')

@@ -1,16 +1,22 @@
 """Writes evaluation results where a script finds them."""
 import json
+import logging
+import os
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmactclr.datasets.archive_format import file_sha256
 from mmactclr.registry import HOOKS
 from mmactclr.utils import recipe_hash, write_json
+
+# key of the meta data of a checkpoint
+_SOURCE = 'started_from'
 
 
 @HOOKS.register_module()
@@ -30,8 +36,15 @@ class MetricsFileHook(Hook):
         self._source: dict[str, Any] | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Remember the epoch that a tested checkpoint comes from."""
-        self._loaded_epoch = checkpoint.get('meta', {}).get('epoch')
+        """Remember the epoch that a tested checkpoint comes from, and what a run that goes on had started from."""
+        meta = checkpoint.get('meta', {})
+        self._loaded_epoch = meta.get('epoch')
+        if runner._train_loop is not None and runner._resume:
+            self._source = meta.get(_SOURCE)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep what the run started from."""
+        checkpoint['meta'][_SOURCE] = self._source
 
     @master_only
     def before_train(self, runner: Runner) -> None:
@@ -41,7 +54,7 @@ class MetricsFileHook(Hook):
             path.unlink(missing_ok=True)
         elif path.exists() and runner.epoch < runner.max_epochs:
             # a test of an earlier epoch would stand beside newer validations
-            write_json(path, {mode: result for mode, result in json.loads(path.read_text()).items() if mode != 'test'})
+            write_json(path, {mode: result for mode, result in _read(path).items() if mode != 'test'})
         self._remember(runner)
 
     def before_test(self, runner: Runner) -> None:
@@ -67,7 +80,7 @@ class MetricsFileHook(Hook):
         if metrics is None:
             return
         path = Path(runner.work_dir) / 'metrics.json'
-        content = json.loads(path.read_text()) if path.exists() else {}
+        content = _read(path)
         meta = getattr(loop.dataloader.dataset, 'metainfo', {})
         content[mode] = {
             'epoch': epoch, 'seed': runner.seed, 'metrics': metrics,
@@ -81,6 +94,24 @@ class MetricsFileHook(Hook):
                          for name, outcome in getattr(metric, 'outcomes', {}).items()},
         }
         write_json(path, content)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What a run wrote before; a file that is damaged is put aside, as numbers of hours wait to be written."""
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        if isinstance(content, dict):
+            return content
+        reason = f'it holds a {type(content).__name__}'
+    except (ValueError, RecursionError) as error:
+        reason = f'{type(error).__name__}: {error}'
+    aside = path.with_name(f'{path.name}.damaged')
+    os.replace(path, aside)
+    print_log(f'{path} is damaged ({reason}), it lies in {aside.name} now and is begun anew', logger='current',
+              level=logging.WARNING)
+    return {}
 
 
 def source_of(cfg: Config) -> dict[str, Any] | None:

@@ -13,7 +13,9 @@ from mmengine.logging import HistoryBuffer, print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmactclr.engine.checkpoints import CARD, ModelCard, card_of_config, check_fit, state_of
+from mmactclr.engine.checkpoints import CARD, ModelCard, card_of_config, check_fit, check_training_state, state_of
+from mmactclr.engine.checkpoints.resumption import check_hub
+from mmactclr.errors import DataError
 from mmactclr.models import BaseAlgorithm
 from mmactclr.registry import HOOKS
 from mmactclr.structures import Layout
@@ -68,6 +70,20 @@ def _without_names(dataset_meta: Any) -> Any:
     return {name: value for name, value in dataset_meta.items() if name != 'names'}
 
 
+def _same(value: Any, found: Any) -> bool:
+    try:
+        return bool(value == found)
+    except (RuntimeError, ValueError):  # tensors, which have no truth
+        return False
+
+
+def _without_names(dataset_meta: Any) -> Any:
+    """What is known of a data set but the names of its sequences, which would outweigh the model."""
+    if not isinstance(dataset_meta, dict):
+        return dataset_meta
+    return {name: value for name, value in dataset_meta.items() if name != 'names'}
+
+
 def _has_classifier(runner: Runner) -> bool:
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     return isinstance(model, BaseAlgorithm) and any(getattr(branch, 'head', None) is not None
@@ -108,20 +124,32 @@ class SafeCheckpointHook(Hook):
         """Check that the weights fill the model, and bring log histories back.
 
         Raises:
-            ConfigError: If the checkpoint belongs to another model.
-            DataError: If its weights or its card are damaged.
+            ConfigError: If the checkpoint belongs to another model, or to another run where this one goes on from it.
+            DataError: If its weights, its card or its state of training are damaged.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         source = str(runner._load_from)
         check_fit(model, state_of(checkpoint), source, trained_only=runner._train_loop is None,
                   card=ModelCard.of(checkpoint, source))
+        if runner._resume:
+            check_training_state(checkpoint, runner, source)
         if 'message_hub' in checkpoint:
-            checkpoint['message_hub'] = from_plain(checkpoint['message_hub'])
+            self._restore_histories(checkpoint, source)
         meta = checkpoint.get('meta', {})
         # a config as text, of old versions: the runner would execute whatever code it holds
         meta.pop('config', None)
         if runner._resume and 'dataset_meta' in meta:
             # the runner compares pickles and would warn of other data because a layout was saved as plain numbers
             current = getattr(runner.train_dataloader.dataset, 'metainfo', None)
-            if to_plain(_without_names(current)) == _without_names(meta['dataset_meta']):
+            if _same(to_plain(_without_names(current)), _without_names(meta['dataset_meta'])):
                 meta['dataset_meta'] = current
+
+    @staticmethod
+    def _restore_histories(checkpoint: dict, source: str) -> None:
+        try:
+            check_hub(checkpoint['message_hub'], source)
+        except DataError:
+            # nobody goes on with them, or they had been refused before
+            del checkpoint['message_hub']
+        else:
+            checkpoint['message_hub'] = from_plain(checkpoint['message_hub'])

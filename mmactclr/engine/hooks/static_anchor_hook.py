@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 from mmactclr.datasets import skeleton_collate
-from mmactclr.errors import ConfigError
+from mmactclr.errors import ConfigError, RunError
 from mmactclr.registry import HOOKS
 
 from .method import get_branches
@@ -19,6 +19,10 @@ def mean_motion(dataset: Dataset, chunk: int = 256) -> torch.Tensor:
 
     Absent persons count as the zeros they are, as at the encoder's average pooling. Of a dataset that processes have
     divided, all of them have to call this; each sequence counts once.
+
+    Raises:
+        ConfigError: If the dataset is empty.
+        RunError: If numbers of a sequence are not finite; it is named.
     """
     if len(dataset) == 0:
         raise ConfigError('StaticAnchorHook: the training set is empty')
@@ -30,10 +34,26 @@ def mean_motion(dataset: Dataset, chunk: int = 256) -> torch.Tensor:
         # a wrapped dataset, such as ConcatDataset, gives single samples only
         whole_batch = getattr(dataset, '__getitems__', None)
         batch = whole_batch(indices) if whole_batch else [dataset[i] for i in indices]
-        total += skeleton_collate(batch)['inputs'].to(torch.float64).sum(0)
+        joints = skeleton_collate(batch)['inputs']
+        part = joints.to(torch.float64).sum(0)
+        if not torch.isfinite(part).all():
+            finite = torch.isfinite(joints.flatten(1)).all(1).tolist()
+            wrong = _names(dataset, [i for i, good in zip(indices, finite, strict=True) if not good])
+            raise RunError(f'StaticAnchorHook: the numbers of {wrong} are not finite, so the mean motion of the '
+                           'training set is not; tools/dataset_converters/verify.py says what is wrong with the '
+                           'archive; delete its folder prepared to make the prepared sequences again')
+        total += part
     if divided:
         all_reduce(total)
     return (total / (dataset.total if divided else len(dataset))).float()
+
+
+def _names(dataset: Dataset, positions: list[int]) -> str:
+    """Up to five sequences at positions of a dataset, by name where it knows their names."""
+    more = len(positions) - 5
+    known = [dataset.name_of(int(dataset.index[i])) if hasattr(dataset, 'name_of') else f'sequence {i}'
+             for i in positions[:5]]
+    return ', '.join(known) + (f' and {more} more' if more > 0 else '')
 
 
 @HOOKS.register_module()

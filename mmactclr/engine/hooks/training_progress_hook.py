@@ -10,6 +10,9 @@ from mmactclr.registry import HOOKS
 
 from .method import get_method
 
+# key of a checkpoint
+_LOGGED = 'logged_scalars'
+
 
 @HOOKS.register_module()
 class TrainingProgressHook(Hook):
@@ -49,7 +52,19 @@ class TrainingProgressHook(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: Any = None) -> None:
         """Forget numbers that this stage no longer gives; the log would repeat their last value for ever."""
+        if not outputs:
+            # a step that was left out says nothing about its stage
+            return
         names = set(outputs or ())
         for name in self._logged - names:
             runner.message_hub.log_scalars.pop(f'train/{name}', None)
         self._logged = names
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep which numbers the last step gave: the first one of another stage may come after a resume."""
+        checkpoint[_LOGGED] = sorted(self._logged)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Take them over."""
+        if runner._resume:
+            self._logged = set(checkpoint.get(_LOGGED, ()))

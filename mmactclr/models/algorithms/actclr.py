@@ -281,6 +281,11 @@ class ActCLR(MoCo):
         raw, rows = self.online_actionlet(x, mask, self.anchor_projection(x))
         return rows.unfold(raw)
 
+    def drop_step(self) -> None:
+        """Leave the anchor where it is, too."""
+        super().drop_step()
+        self.pending_anchor = None
+
     def check_hooks(self) -> None:
         """Refuse to go on if the state of the last step was never taken up."""
         super().check_hooks()

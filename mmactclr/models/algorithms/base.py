@@ -43,6 +43,7 @@ class BaseAlgorithm(BaseModel):
     Attributes:
         epoch: Epoch that training stands in, from zero; a hook sets it.
         log_scalars: Numbers of the last step that are worth a log line but are no losses.
+        step_dropped: Whether the step that was just taken is left out, so that no state follows it.
         skip_absent: Whether absent persons are left out of the encoder; their zeros are averaged in otherwise.
     """
 
@@ -56,6 +57,7 @@ class BaseAlgorithm(BaseModel):
         self.seed = self.epoch = self.iteration = self.rank = 0
         self.autocast_dtype: torch.dtype | None = None
         self.log_scalars: dict[str, Tensor] = {}
+        self.step_dropped = False
 
     def _dump_init_info(self, *args: Any) -> None:
         """Leave out mmengine's report of how each of some hundred parameters was initialised."""
@@ -130,8 +132,13 @@ class BaseAlgorithm(BaseModel):
         """Tell the method and its preprocessor where training stands (called by a hook)."""
         for module in {self, *self.branches().values()}:
             module.seed, module.epoch, module.iteration, module.rank = seed, epoch, iteration, rank
+            module.step_dropped = False
             if hasattr(module.data_preprocessor, 'set_progress'):
                 module.data_preprocessor.set_progress(seed, epoch, iteration, rank)
+
+    def drop_step(self) -> None:
+        """Forget what the step that was just taken left for the hooks (called by a hook that leaves the step out)."""
+        self.step_dropped = True
 
     def branch_rng(self, part: str = ''):
         """Randomness of a part of this branch's step (dropout), a function of (seed, stream, iteration, rank, part)."""

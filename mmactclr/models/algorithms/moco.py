@@ -114,6 +114,11 @@ class MoCo(SingleStream):
         self.momentum_due = True
         self.last_iteration = self.iteration
 
+    def drop_step(self) -> None:
+        """Keep no key of this step, and leave the key encoder where it is."""
+        super().drop_step()
+        self.pending_keys, self.momentum_due = None, False
+
     def check_hooks(self) -> None:
         """Refuse to go on if the state of the last step was never taken up."""
         if self.pending_keys is not None:

@@ -1,0 +1,114 @@
+"""What components and mmengine raise while a run is built, in words that name file and field."""
+import difflib
+import re
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from mmengine.config import Config
+
+from mmactclr import registry
+from mmactclr.errors import ConfigError, MMActCLRError
+
+# what mmengine's Runner makes of a config in methods of its own, and the field that they read
+_READERS = {
+    'setup_env': 'env_cfg', 'set_randomness': 'randomness', 'build_logger': 'log_level',
+    'build_log_processor': 'log_processor', 'build_visualizer': 'visualizer', '_check_scheduler_cfg': 'param_scheduler',
+    'register_default_hooks': 'default_hooks', 'register_custom_hooks': 'custom_hooks', 'build_model': 'model',
+    'wrap_model': 'model_wrapper_cfg', 'build_optim_wrapper': 'optim_wrapper', 'scale_lr': 'auto_scale_lr',
+    'build_param_scheduler': 'param_scheduler', 'build_train_loop': 'train_cfg', 'build_val_loop': 'val_cfg',
+    'build_test_loop': 'test_cfg', 'build_evaluator': 'val_evaluator or test_evaluator',
+    'build_dataloader': 'train_dataloader, val_dataloader or test_dataloader', '_init_model_weights': 'model.init_cfg',
+    'from_cfg': ''}
+
+
+@contextmanager
+def explain_build_errors(source: str | Path | None, config: Mapping[str, Any] | Config | None = None
+                         ) -> Iterator[None]:
+    """Turn errors of building a component from a config into ones that name the field and say what to do.
+
+    What something raises that was built, such as a training step, passes; errors of this package get the name of the
+    file where they lack it.
+
+    Args:
+        source: File of the config, for the message.
+        config: The config, in which the field is looked up.
+
+    Raises:
+        ConfigError: In place of what building a component raised.
+        DataError: As a component raised it, with the name of the config.
+    """
+    tree = config.to_dict() if isinstance(config, Config) else config
+    try:
+        yield
+    except MMActCLRError as error:
+        place = _find_place(error.__traceback__, tree)
+        # what is wrong with data is said of the data's own file, unless a component met it while it was built
+        if source is None or str(source) in str(error) or place is None and not isinstance(error, ConfigError):
+            raise
+        raise type(error)(f'{source}: {f"field {place[0]}: " if place and place[0] else ""}{error}') from error
+    except Exception as error:
+        unknown = re.match(r"(\S+) is not in the \S+::(.+?) registry", str(error.args[0]) if error.args else '')
+        if unknown and isinstance(error, KeyError):
+            raise unknown_type(source, *unknown.groups()) from error
+        place = _find_place(error.__traceback__, tree)
+        if place is None:
+            raise
+        field, kind = place
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        what = f'{kind} could not be built' if kind else 'the run could not be set up'
+        raise ConfigError(
+            f'{source or "config"}: {f"field {field}: " if field else ""}{what} ({type(error).__name__}: {error}; '
+            f'{Path(last.filename).name}:{last.lineno}); correct the field'
+            + (f', see the arguments in the docstring of {kind}' if kind else '')) from error
+
+
+def unknown_type(source: str | Path | None, name: str, kind: str) -> ConfigError:
+    """The error for a ``type`` that no registry of a kind (``model``, ``hook``, ...) knows."""
+    registries = [value for value in vars(registry).values()
+                  if isinstance(value, registry.Registry) and value.name == kind]
+    known = {key for each in registries for level in (each, each.parent) if level for key in level.module_dict}
+    near = difflib.get_close_matches(name, known, n=3)
+    hint = f' (close to {", ".join(near)})' if near else ''
+    return ConfigError(
+        f'{source or "config"}: type {name!r} is not registered as {kind}{hint}; correct the name, or import the file '
+        "that registers it: custom_imports=dict(imports=['my_module']) in the config, its folder on PYTHONPATH")
+
+
+def _find_place(trace: TracebackType | None, config: Mapping[str, Any] | None) -> tuple[str, str] | None:
+    """Field that was being built, as narrow as it is found in the config, and the kind of component; None if none."""
+    field, kind, building = '', '', False
+    while trace is not None:
+        code, values = trace.tb_frame.f_code, trace.tb_frame.f_locals
+        if code.co_name == 'build_from_cfg' and code.co_filename.endswith('build_functions.py'):
+            building, built = True, values.get('cfg')
+            kind = str(built.get('type', '')) if isinstance(built, Mapping) else ''
+            field = _find_field(config, built) or field
+        elif code.co_name in _READERS and code.co_filename.endswith('runner.py'):
+            building = True
+            loader = values.get('dataloader') if code.co_name == 'build_dataloader' else None
+            field = _find_field(config, loader) or _READERS[code.co_name] or field
+        trace = trace.tb_next
+    return (field, kind) if building else None
+
+
+def _find_field(node: Any, wanted: Any, where: str = '') -> str:
+    """Dotted name of the first place in a config that describes a component; empty where none does.
+
+    mmengine takes entries out of a description and puts others in, so that what both have has to agree.
+    """
+    if not isinstance(wanted, Mapping) or not wanted:
+        return ''
+    if where and isinstance(node, Mapping) and node and node.get('type') == wanted.get('type') \
+            and all(node[key] == wanted[key] for key in {*node} & {*wanted}) \
+            and ({*node} <= {*wanted} or {*wanted} <= {*node}):
+        return where
+    pairs = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, (list, tuple)) else ()
+    for key, value in pairs:
+        found = _find_field(value, wanted, f'{where}.{key}'.lstrip('.'))
+        if found:
+            return found
+    return ''

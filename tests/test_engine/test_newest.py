@@ -1,0 +1,84 @@
+"""Which checkpoint of a folder a run goes on from."""
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmactclr.engine.checkpoints import find_newest
+from mmactclr.errors import DataError
+
+
+def write(path: Path, epoch: int, step: int, session: float | None = None) -> Path:
+    meta = dict(epoch=epoch, iter=step, **({} if session is None else {'session': session}))
+    torch.save({'meta': meta, 'message_hub': {}, 'optimizer': {}, 'state_dict': {'w': torch.arange(5000.)}}, path)
+    return path
+
+
+@pytest.fixture
+def said(monkeypatch) -> list[str]:
+    """What was logged."""
+    lines: list[str] = []
+    monkeypatch.setattr('mmactclr.engine.checkpoints.newest.print_log', lambda text, **_: lines.append(text))
+    return lines
+
+
+def test_there_is_none(tmp_path):
+    assert find_newest(tmp_path) is None and find_newest(tmp_path / 'missing') is None
+    torch.save({'state_dict': {'w': torch.ones(1)}}, tmp_path / 'encoder.pth')
+    torch.save({'meta': dict(epoch=5, iter=50), 'message_hub': {}, 'state_dict': {}}, tmp_path / 'best_knn.pth')
+    assert find_newest(tmp_path) is None
+
+
+def test_what_a_run_had_done_is_not_done_again_silently(tmp_path):
+    (tmp_path / 'new').mkdir()
+    (tmp_path / 'new' / 'last_checkpoint').write_text(str(tmp_path / 'epoch_3.pth'))
+    with pytest.raises(DataError, match='new.* holds no checkpoint.*epoch_3.pth. does not exist.*To start anew remove'):
+        find_newest(tmp_path / 'new')
+    there = write(tmp_path / 'epoch_3.pth', 3, 30)
+    assert find_newest(tmp_path / 'new') == there
+
+
+def test_progress_decides_not_name_or_time_of_the_file(tmp_path):
+    write(tmp_path / 'epoch_9.pth', 9, 90)
+    newest = write(tmp_path / 'iter_105.pth', 10, 105)
+    old = write(tmp_path / 'epoch_10.pth', 10, 100)
+    os.utime(newest, (1, 1))
+    os.utime(old, (9e9, 9e9))
+    assert find_newest(tmp_path) == newest
+
+
+def test_a_run_that_went_on_from_an_older_file_is_newer(tmp_path):
+    write(tmp_path / 'epoch_20.pth', 20, 200, 1000.)
+    again = write(tmp_path / 'epoch_12.pth', 12, 120, 2000.)
+    assert find_newest(tmp_path) == again
+
+
+@pytest.mark.parametrize('damage', ['cut', 'bit', 'empty', 'code', 'text'])
+def test_a_damaged_one_is_left_out_and_named(tmp_path, said, damage):
+    good, bad = write(tmp_path / 'epoch_1.pth', 1, 10), write(tmp_path / 'epoch_2.pth', 2, 20)
+    content = bytearray(bad.read_bytes())
+    if damage == 'bit':
+        # inside the numbers, where nothing but the checksum notices
+        content[content.find(torch.arange(5000.).numpy().tobytes()[4000:4100]) + 50] ^= 1
+    bad.write_bytes({'cut': content[:len(content) // 2], 'bit': content, 'empty': b'', 'text': b'epoch 2'}.get(
+        damage, content))
+    if damage == 'code':
+        torch.save({'meta': dict(epoch=2, iter=20), 'code': os.system}, bad)
+    assert find_newest(tmp_path) == good
+    assert len(said) == 1 and 'epoch_2.pth' in said[0] and 'damaged' in said[0]
+    good.write_bytes(good.read_bytes()[:1000])
+    with pytest.raises(DataError, match='all checkpoints.*epoch_1.pth.*epoch_2.pth.*start anew'):
+        find_newest(tmp_path)
+
+
+def test_leftovers_are_removed_unless_somebody_writes_them(tmp_path, said):
+    good = write(tmp_path / 'epoch_1.pth', 1, 10)
+    gone, live = tmp_path / '.epoch_2.pth.partial-4194304', tmp_path / f'.epoch_2.pth.partial-{os.getppid()}'
+    for path in (gone, live):
+        path.write_bytes(b'half')
+    assert find_newest(tmp_path) == good
+    assert not gone.exists() and live.exists() and len(said) == 1
+    os.utime(live, (1, 1))
+    find_newest(tmp_path)
+    assert not live.exists()
