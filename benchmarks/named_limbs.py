@@ -2,7 +2,7 @@
 
 Of the classes whose names name a limb (right hand wave, left foot forward), the limb with the highest mean of A
 (Eq. 4-5) over its joints and all moments counts as found, for a pair of limbs the two highest. Most data sets name the
-right arm nearly always, so that always guessing the right arm would do well: arms and legs are averaged, and every sequence
+right arm nearly always, so that always guessing it would do well: arms and legs are averaged, and every sequence
 is looked at in the mirror, too, where right is left. Beside the checkpoint stand untrained encoders, the limb whose
 joints are fastest, and the constant guess.
 
