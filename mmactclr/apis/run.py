@@ -35,6 +35,7 @@ from mmactclr.registry import RUNNERS
 from mmactclr.utils import load_config
 
 from .reports import draw_reports
+from .vis_backends import complete_backends
 
 # seconds that processes wait for each other; one of them alone scores the features of a whole data set
 _PATIENCE = 7200
@@ -66,6 +67,7 @@ def build_runner(config: str | Path | Config, work_dir: str | Path | None = None
     if cfg.model == FROM_CHECKPOINT:
         raise ConfigError(f"{cfg.filename or 'the config'}: model='{FROM_CHECKPOINT}' takes the model from the "
                           'checkpoint that tools/test.py evaluates; name a model to train')
+    complete_backends(cfg)
     cfg.work_dir = _work_dir(cfg, work_dir)
     cfg.launcher = launcher
     if launcher != 'none':
