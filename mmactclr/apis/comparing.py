@@ -16,6 +16,8 @@ from mmactclr.evaluation.collecting import RESULTS
 from mmactclr.utils import load_config, write_json
 from mmactclr.visualization.curves import is_loss, read_history
 
+from .run import run_test
+
 #: Sizes of figure 2 of the supplement.
 SIZES = (256, 512, 1024, 2048, 4096, 8192, 16384)
 # seconds that a run gets to end by itself once it was interrupted
@@ -66,7 +68,7 @@ class SizedRun:
         size: Keys in the memory of each stream.
         epoch: Epochs that are done.
         epochs: Epochs that there are to do.
-        metrics: Results of the last validation in percent, empty before the first.
+        metrics: Results of the last evaluation in percent, empty before the first.
         problem: Why it stopped, if it did not end.
     """
 
@@ -128,6 +130,9 @@ def run_sizes(config: str | Path, work_dir: str | Path, train_tool: str | Path, 
             problem = _train(train_tool, config, folder, [*words, *(f'{key}={value}' for key, value in more.items())],
                              time_limit)
             state = read_sized_run(folder, size, cfg, problem)
+            if not problem and not state.finished:
+                _evaluate(config, folder, {**(options or {}), **more})
+                state = read_sized_run(folder, size, cfg)
         found.append(state)
         write_json(work_dir / 'bank_sizes.json', [dict(vars(each), finished=each.finished) for each in found])
     return found
@@ -137,10 +142,21 @@ def read_sized_run(folder: Path, size: int, cfg: Config, problem: str = '') -> S
     """What the work dir of one of the runs says."""
     epochs = int((cfg.get('train_cfg') or {}).get('max_epochs', 0))
     try:
-        val = json.loads((folder / RESULTS).read_text(encoding='utf-8'))['val']
-        return SizedRun(size, int(val['epoch']), epochs, val['metrics'], problem)
+        content = json.loads((folder / RESULTS).read_text(encoding='utf-8'))
+        newest = max((content[mode] for mode in ('val', 'test') if mode in content), key=lambda each: each['epoch'])
+        return SizedRun(size, int(newest['epoch']), epochs, newest['metrics'], problem)
     except (OSError, ValueError, KeyError, TypeError):
         return SizedRun(size, 0, epochs, {}, problem)
+
+
+def _evaluate(config: str | Path, folder: Path, options: Mapping[str, Any]) -> None:
+    """Evaluate, as a validation would, the last epoch of a run that was stopped between its checkpoint and that."""
+    cfg = load_config(config, options)
+    checkpoint = folder / f'epoch_{cfg.train_cfg.max_epochs}.pth'
+    if checkpoint.is_file():
+        cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
+        cfg.test_cfg.baselines = {}
+        run_test(cfg, checkpoint, folder)
 
 
 def _train(train_tool: str | Path, config: str | Path, folder: Path, words: Sequence[str],

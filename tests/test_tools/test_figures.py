@@ -111,6 +111,20 @@ def test_the_process_of_a_run(dumped, tmp_path):
     assert not run.finished and run.problem.startswith('failed: error: nothing is no archive (all of it')
 
 
+def test_a_run_that_was_stopped_before_its_last_validation_is_evaluated(tiny_archive, tiny_config, tmp_path):
+    cfg = tiny_config(tiny_archive)
+    cfg.dump(str(tmp_path / 'tiny.py'))
+    folder = tmp_path / 'sizes' / 'size_16'
+    run_training(cfg, folder)
+    stated = json.loads((folder / 'metrics.json').read_text())
+    early = {'val': {**stated['val'], 'epoch': 1, 'metrics': {'knn/backbone_k20': -1.}}}
+    (folder / 'metrics.json').write_text(json.dumps(early))
+    # a training that goes on from its last epoch has nothing to do
+    (tmp_path / 'train.py').write_text('')
+    (run,) = comparing.run_sizes(tmp_path / 'tiny.py', tmp_path / 'sizes', tmp_path / 'train.py', [16])
+    assert run.finished and run.metrics == stated['val']['metrics']
+
+
 def test_a_method_without_a_memory():
     cfg = load_config('moco_joint_utdmhad_xsub')
     assert comparing.memory_options(cfg, 8) == {'model.memory.size': 8}
