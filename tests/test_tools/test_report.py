@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 
 from mmactclr.apis import init_model, run_report, run_test, run_training, write_report
@@ -177,6 +178,20 @@ def test_data_that_are_gone_and_a_damaged_file(run, tmp_path):
     assert any('metrics.json cannot be read' in text for text in page.missing)
     assert sum('as model and data cannot be opened' in text for text in page.missing) == 3
     assert not (folder / 'report.html').exists()
+
+
+@pytest.mark.usefixtures('quick')
+def test_a_run_that_went_on_is_repeated_from_the_start(run, tmp_path):
+    folder = copied(run, tmp_path / 'run', 'metrics.json', '*.pth')
+    assert 'resume=False' not in write_report(folder).read_text()
+    configs = [Config.fromfile(path) for path in folder.glob('*/vis_data/config.py')]
+    config = next(cfg for cfg in configs if cfg.get('train_cfg'))
+    config.resume = True
+    later = folder / '29991231_235959' / 'vis_data' / 'config.py'
+    later.parent.mkdir(parents=True)
+    config.dump(later)
+    text = write_report(folder).read_text()
+    assert f'{later} --work-dir NEW_WORK_DIR --cfg-options resume=False load_from=None' in text
 
 
 def test_no_run_at_all(tmp_path):
