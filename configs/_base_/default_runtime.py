@@ -18,6 +18,8 @@ default_hooks = dict(
     resident_data=dict(type='ResidentDataHook'),
     report=dict(type='ReportHook'))
 
+# where numbers go; curves and reports are drawn from what the local backend writes
+visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
 env_cfg = dict(cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork'), dist_cfg=dict(backend='nccl'))
 log_processor = dict(by_epoch=True, window_size=10)
 log_level = 'INFO'

@@ -1,5 +1,5 @@
 """What a trained encoder sees in the sequences of a data set."""
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from mmactclr.engine.hooks.static_anchor_hook import mean_motion
 from mmactclr.errors import ConfigError
-from mmactclr.evaluation.actionlet_parts import part_shares
+from mmactclr.evaluation.actionlet_parts import ClassShares, class_shares, part_shares
 from mmactclr.models import ActCLR, ActionletHead
 from mmactclr.models.algorithms.actclr import find_actionlet
 from mmactclr.visualization import ActionletExample
@@ -33,24 +33,38 @@ def compute_actionlets(model: nn.Module, dataset: Dataset, positions: Sequence[i
     Raises:
         ConfigError: If the model has no such stream or no encoder, or ActCLR no static anchor.
     """
-    branch = _branch(model, stream)
+    find = actionlet_finder(model, dataset, stream)
     positions = list(range(len(dataset))) if positions is None else list(positions)
-    device = next(branch.parameters()).device
-    if isinstance(branch, ActCLR):
-        def find(keypoint: Tensor, mask: Tensor) -> Tensor:
-            return branch.actionlet(keypoint, mask)
-    else:
-        head = ActionletHead(branch.layout).to(device)
-        anchor = mean_motion(dataset).to(device)
-
-        def find(keypoint: Tensor, mask: Tensor) -> Tensor:
-            return find_actionlet(branch, head, keypoint, mask, anchor)
     chunks = [positions[i:i + _BATCH] for i in range(0, len(positions), _BATCH)]
     found = []
     for chunk in track_iter_progress(chunks) if len(chunks) > 4 else chunks:
         batch = dataset.__getitems__(chunk)
-        found.append(find(batch['inputs'].to(device), batch['mask'].to(device)).cpu())
+        found.append(find(batch['inputs'], batch['mask']))
     return torch.cat(found)
+
+
+def actionlet_finder(model: nn.Module, dataset: Dataset, stream: str | None = None
+                     ) -> Callable[[Tensor, Tensor], Tensor]:
+    """What :func:`compute_actionlets` asks, for sequences that are not in the data set, such as transformed ones.
+
+    Args:
+        model: From :func:`~mmactclr.apis.init_model`.
+        dataset: Whose mean motion is the anchor of a model without one.
+        stream: Which stream of several; the first if None.
+
+    Returns:
+        Function of prepared joints (N, M, T, V, C) and who is there (N, M); raw actionlets (N, M, T', V) on the CPU.
+
+    Raises:
+        ConfigError: As :func:`compute_actionlets`.
+    """
+    branch = _branch(model, stream)
+    device = next(branch.parameters()).device
+    if isinstance(branch, ActCLR):
+        return lambda keypoint, mask: branch.actionlet(keypoint.to(device), mask.to(device)).cpu()
+    head = ActionletHead(branch.layout).to(device)
+    anchor = mean_motion(dataset).to(device)
+    return lambda keypoint, mask: find_actionlet(branch, head, keypoint.to(device), mask.to(device), anchor).cpu()
 
 
 def find_actionlets(model: nn.Module, dataset: Dataset, num: int = 6) -> list[ActionletExample]:
@@ -100,12 +114,33 @@ def actionlet_part_shares(model: nn.Module, dataset: Dataset, stream: str | None
     Raises:
         ConfigError: As :func:`compute_actionlets`, and if the data have no classes.
     """
-    classes = dataset.metainfo['classes']
-    if not classes:
-        raise ConfigError('shares by class need labelled data; convert the data with labels')
+    classes = _classes(dataset)
     found = part_shares(compute_actionlets(model, dataset, stream=stream), torch.from_numpy(dataset.labels),
                         dataset.metainfo['layout'])
     return {classes[label]: parts for label, parts in found.items() if label >= 0}
+
+
+def actionlet_class_shares(model: nn.Module, dataset: Dataset, stream: str | None = None) -> dict[str, ClassShares]:
+    """Mean actionlet of every class over joints and over time, :func:`~mmactclr.evaluation.class_shares` by name.
+
+    Args:
+        model: From :func:`~mmactclr.apis.init_model`.
+        dataset: A labelled :class:`~mmactclr.datasets.SkeletonDataset`.
+        stream: Which stream of several; the first if None.
+
+    Raises:
+        ConfigError: As :func:`compute_actionlets`, and if the data have no classes.
+    """
+    classes = _classes(dataset)
+    found = class_shares(compute_actionlets(model, dataset, stream=stream), torch.from_numpy(dataset.labels))
+    return {classes[label]: shares for label, shares in found.items() if label >= 0}
+
+
+def _classes(dataset: Dataset) -> tuple[str, ...]:
+    classes = dataset.metainfo['classes']
+    if not classes:
+        raise ConfigError('shares by class need labelled data; convert the data with labels')
+    return tuple(map(str, classes))
 
 
 def _branch(model: nn.Module, stream: str | None) -> nn.Module:

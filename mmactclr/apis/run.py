@@ -32,6 +32,7 @@ from .config_checks import check_config, check_optimizer, check_purpose, check_s
 from .faults import check_writable, explain_faults
 from .launching import leave_group, prepare_group
 from .reports import draw_reports
+from .vis_backends import complete_backends
 
 
 def build_runner(config: str | Path | Config, work_dir: str | Path | None = None,
@@ -62,6 +63,7 @@ def build_runner(config: str | Path | Config, work_dir: str | Path | None = None
     kind = RUNNERS.get(name)
     if not inspect.isclass(kind) or not issubclass(kind, Runner):
         raise unknown_type(cfg.filename, name, 'runner')
+    complete_backends(cfg)
     cfg.work_dir = _work_dir(cfg, work_dir)
     cfg.launcher = launcher
     if launcher != 'none':

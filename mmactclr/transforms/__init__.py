@@ -16,6 +16,7 @@ from .spatial import (
     RandomFlip,
     RandomRotation,
     RandomShear,
+    mirror,
 )
 from .streams import STREAMS, ToStream, from_bone, to_bone, to_motion, to_stream
 from .temporal import GaussianBlur, RandomTemporalCrop, RandomWindow, TemporalFlip, TimeInterpolate
@@ -26,5 +27,5 @@ __all__ = [
     'RandomTemporalCrop', 'RandomWindow', 'ResizeFrames', 'SampleRandom',
     'SkeletonAdaIN', 'SkeletonAdapter', 'SkeletonMix', 'SkeletonTransform', 'TemporalFlip', 'TimeInterpolate',
     'ToStream', 'build_transforms', 'cyclic_partner', 'default_preparation', 'draw_block', 'fit_adapter', 'from_bone',
-    'paste_block', 'prepare', 'random_partner', 'run_transforms', 'to_bone', 'to_motion', 'to_stream',
+    'mirror', 'paste_block', 'prepare', 'random_partner', 'run_transforms', 'to_bone', 'to_motion', 'to_stream',
 ]

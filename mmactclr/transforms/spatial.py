@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mmactclr.errors import ConfigError
 from mmactclr.registry import TRANSFORMS
+from mmactclr.structures import Layout
 
 from .base import SkeletonTransform, change_picked, per_sample, spread, take_joints
 from .streams import bone_paths, from_bone, to_bone
@@ -64,6 +65,20 @@ def rotation_matrix(angles: Tensor) -> Tensor:
         turn[:, a, a], turn[:, a, b], turn[:, b, a], turn[:, b, b] = cos, sin, -sin, cos
         matrix = matrix @ turn
     return matrix
+
+
+def mirror(x: Tensor, layout: Layout) -> Tensor:
+    """Everybody as seen in a mirror: x negated, left and right joints exchanged.
+
+    Unlike :class:`RandomFlip`, which leaves x as it is, this gives a motion that a person could do.
+
+    Args:
+        x: Prepared joints (N, M, T, V, C), or any (..., V, C).
+        layout: Their layout.
+    """
+    mirrored = take_joints(x, tuple(layout.flip_index)).clone()
+    mirrored[..., 0] *= -1
+    return mirrored
 
 
 @TRANSFORMS.register_module()

@@ -27,7 +27,7 @@ _RUNNER_READS = ('auto_scale_lr', 'compile', 'custom_imports', 'find_unused_para
                  'runner_type')
 # what a run is called, where its files lie, how it is started: not what it computes
 _CIRCUMSTANCES = ('work_dir', 'experiment_name', 'load_from', 'init_from', 'data_root', 'resume', 'launcher',
-                  'log_level', 'custom_imports', 'env_cfg', 'model_wrapper_cfg', 'find_unused_parameters')
+                  'log_level', 'custom_imports', 'env_cfg', 'model_wrapper_cfg', 'find_unused_parameters', 'visualizer')
 _CONSUMERS = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'test_cfg', 'model', 'custom_hooks')
 
 

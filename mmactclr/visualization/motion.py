@@ -8,7 +8,7 @@ import numpy as np
 from mmactclr.structures import Layout, get_layout
 
 from .animation import draw_animation
-from .contact_sheet import SequenceRows
+from .contact_sheet import SequenceRows, draw_contact_sheet
 from .motion_clip import MotionClip
 
 
@@ -37,3 +37,28 @@ def draw_motion(keypoint: np.ndarray, layout: str | Mapping[str, Any] | Layout, 
     keypoint = keypoint[None] if keypoint.ndim == 3 else keypoint
     clip = MotionClip(caption or 'recording', keypoint, get_layout(layout), weight=actionlet)
     return draw_animation(SequenceRows(recording, [clip], fps), path)
+
+
+def draw_mean_motion(motions: Mapping[str, np.ndarray], layout: str | Mapping[str, Any] | Layout, path: str | Path,
+                     title: str = '', num_frames: int = 9) -> Path:
+    """Draw mean motions, such as a static anchor, as rows of skeletons over time (figure 5 of the supplement).
+
+    Args:
+        motions: (M, T, V, C) prepared joints by the name of their row; a person who is zero everywhere is left out.
+        layout: Layout of the joints, or its name.
+        path: PNG file to write.
+        title: Line above.
+        num_frames: Skeletons in a row, spread evenly over time.
+
+    Returns:
+        The path.
+
+    Raises:
+        ConfigError: If the layout is unknown, nothing is to be drawn or the file cannot be written.
+        DataError: If shapes do not fit.
+    """
+    layout = get_layout(layout)
+    clips = [MotionClip(name, np.asarray(motion), layout, mask=np.abs(motion).max((1, 2, 3)) > 0, centred=True,
+                        notes=(f'of {len(motion[0])} frames',)) for name, motion in motions.items()]
+    return draw_contact_sheet([SequenceRows(title, clips)], path, num_frames,
+                              'Numbers are frames; a row has one scale. Seen from behind: right is right.')

@@ -36,6 +36,18 @@ def upright(archive: SkeletonArchive, up: str | None = None) -> tuple[str, np.nd
     return adapter.up, replace(adapter, mirrored=False).rotation()
 
 
+def upright_recording(keypoint: np.ndarray, layout: Layout, up: str | None = None) -> np.ndarray:
+    """A recording (M, T, V, C) turned so that +y is up, estimated unless ``up`` says what was; flat ones stay."""
+    if keypoint.shape[-1] == 2:
+        return keypoint
+    try:
+        turn = replace(fit_adapter([keypoint], layout, layout, 'm', up), mirrored=False).rotation()
+    except DataError:
+        # nobody is seen with shoulders and hips: the recording is shown as it is
+        return keypoint
+    return keypoint @ turn.astype(keypoint.dtype)
+
+
 def raw_clip(archive: SkeletonArchive, i: int, up: str, turn: np.ndarray) -> MotionClip:
     """Sequence ``i`` as it lies in the archive, turned upright (see :func:`upright`).
 

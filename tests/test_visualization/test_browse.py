@@ -60,7 +60,7 @@ def test_nothing_to_draw_and_nowhere_to_write(tmp_path):
     (tmp_path / 'file').write_text('not a folder')
     with pytest.raises(ConfigError, match='cannot be written'):
         draw_contact_sheet([rows(3)], tmp_path / 'file' / 'a.png')
-    for path, message in ((tmp_path / 'a.mp4', 'ends in .gif'), (tmp_path / 'file' / 'a.gif', 'cannot be written')):
+    for path, message in ((tmp_path / 'a.avi', 'ends in .gif'), (tmp_path / 'file' / 'a.gif', 'cannot be written')):
         with pytest.raises(ConfigError, match=message):
             draw_animation(rows(3), path)
     with pytest.raises(ConfigError, match='of 0 stages'):
