@@ -112,6 +112,8 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
         cfg.load_from = str(found)
     _read_checkpoint(cfg)
     check_optimizer(cfg)
+    # what is missing is said before a folder is made
+    complete_backends(cfg)
     folder = _work_dir(cfg, work_dir)
     check_writable(folder)
     try:

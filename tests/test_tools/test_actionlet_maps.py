@@ -17,6 +17,7 @@ def dumped(tiny_archive, tiny_config, tmp_path):
     """Config and checkpoint in files, and the model."""
     cfg = tiny_config(tiny_archive)
     cfg.dump(str(tmp_path / 'tiny.py'))
+    torch.manual_seed(0)
     model = init_model(cfg)
     model.anchor.normal_()
     model.anchor_ready.fill_(True)
