@@ -29,12 +29,15 @@ def test_both_maps_of_the_chosen_part(dumped, repo_root, tmp_path, capsys):
     model, cfg, arguments = dumped
     main = runpy.run_path(str(repo_root / 'tools' / 'visualization' / 'draw_actionlet_maps.py'))['main']
     main([*arguments, '--out', str(tmp_path / 'maps'), '--split-part', 'train'])
-    assert '3 classes, 18 sequences' in capsys.readouterr().out
+    said = capsys.readouterr().out
     assert all(imread(tmp_path / 'maps' / name).shape[1] > 400 for name in ('joints.png', 'frames.png'))
     dataset = DATASETS.build(dict(cfg.test_dataloader.dataset, subset='train'))
     shares = actionlet_class_shares(model, dataset)
     raw = compute_actionlets(model, dataset).numpy()
-    rows = raw[dataset.labels == 1].sum(1)
+    # an untrained network sees nothing in some sequences
+    seen = raw.any((1, 2, 3))
+    assert f'3 classes, {seen.sum()} sequences' in said and seen.sum() > 12
+    rows = raw[(dataset.labels == 1) & seen].sum(1)
     assert shares['left hand'].joints == pytest.approx(np.mean([row.sum(0) / row.sum() for row in rows], 0), rel=1e-4)
 
 
