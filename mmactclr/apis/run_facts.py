@@ -8,6 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmactclr.engine.hooks.run_line_hook import RUNS
 from mmactclr.errors import DataError
 from mmactclr.evaluation.collecting import OWN, RESULTS
 
@@ -30,6 +31,7 @@ class RunFacts:
         training: What ``metrics.json`` says of the training.
         environment: Versions and devices by name, as the log states them.
         started: When each run in the folder was started, YYYYMMDD_HHMMSS.
+        command: The line that the newest training was started by.
         missing: What is not there and what would put it there.
     """
 
@@ -42,6 +44,7 @@ class RunFacts:
     training: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     started: tuple[str, ...] = ()
+    command: str | None = None
     missing: tuple[str, ...] = ()
 
     def scores(self) -> dict[str, dict[str, float]]:
@@ -91,7 +94,16 @@ def read_run(work_dir: str | Path, checkpoint: str | Path | None = None) -> RunF
         missing.append('There is no checkpoint epoch_N.pth in the work dir: no actionlets, neighbours and mistakes. '
                        'Name one with --checkpoint.')
     return RunFacts(folder, config, config_file, found, mode, result, training,
-                    _environment(runs), tuple(path.name for path in runs), tuple(missing))
+                    _environment(runs), tuple(path.name for path in runs), _command(folder), tuple(missing))
+
+
+def _command(folder: Path) -> str | None:
+    """What RunLineHook noted of the newest start."""
+    try:
+        found = json.loads((folder / RUNS).read_text(encoding='utf-8'))[-1]['command']
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return found if isinstance(found, str) else None
 
 
 def _newest_config(runs: list[Path], missing: list[str]) -> tuple[Config | None, Path | None]:

@@ -105,7 +105,10 @@ def _describe(page: HtmlPage, facts: RunFacts) -> None:
     rows.append(('this page', f'written by mmactclr {__version__}'))
     page.table(['', ''], [[name, str(value)] for name, value in rows])
     if facts.config_file is not None and facts.config is not None and facts.config.get('train_cfg'):
-        page.text('A run leaves its config, with all overrides, and not the line it was started by. The same again:')
+        if facts.command:
+            page.text('It was started by')
+            page.code(facts.command)
+        page.text('The same again, from the config that it left with all overrides:')
         # the config of a run that went on names the checkpoint that it went on from
         anew = ' --cfg-options resume=False load_from=None' if facts.config.get('resume') else ''
         page.code(f'python tools/train.py {facts.config_file} --work-dir NEW_WORK_DIR{anew}')

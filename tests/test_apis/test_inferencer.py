@@ -10,6 +10,7 @@ from mmactclr.apis.actionlets import compute_actionlets
 from mmactclr.datasets import SkeletonArchive, SkeletonDataset
 from mmactclr.engine.checkpoints import ModelCard, card_of_config, write_checkpoint
 from mmactclr.errors import ConfigError, DataError
+from mmactclr.evaluation.knn import knn_scores
 from mmactclr.registry import MODELS
 from mmactclr.structures import get_layout
 
@@ -291,6 +292,11 @@ def test_a_gallery_finds_what_a_plain_search_finds(classifier, segmentor, tiny_a
         np.testing.assert_allclose([n.similarity for n in near], sorted(cosines, reverse=True)[:4], atol=1e-5)
         labels = SkeletonArchive.open(tiny_archive).labels
         assert [n.label for n in near] == [gallery.classes[labels[n.position]] for n in near]
+    # the vote of the kNN protocol
+    bank, labels = torch.from_numpy(embeddings), torch.from_numpy(SkeletonArchive.open(tiny_archive).labels)
+    expected = knn_scores(bank, labels, bank[:1], k=7)[0].tolist()
+    assert dict(gallery.vote(found[0], k=7)) == pytest.approx(
+        {name: share for name, share in zip(gallery.classes, expected, strict=True) if share}, abs=1e-4)
     with pytest.raises(ConfigError, match='another model'):
         gallery.search(segmentor(motion(16))[0], 4, SkeletonInferencer(save(
             tmp_path / 'b.pth', dict(type='Recognizer', layout='kinect20_utdmhad', backbone=dict(

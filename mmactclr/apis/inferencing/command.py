@@ -50,6 +50,9 @@ def answer(inferencer: SkeletonInferencer, args: argparse.Namespace) -> list[Inf
     for result, near in list(zip(found, neighbours, strict=True))[:_LINES]:
         show(result, args.top)
         if gallery:
+            votes = gallery.vote(result) if result.score is None else []
+            if votes:
+                print('by 20 neighbours: ' + ', '.join(f'{name} {share:.0%}' for name, share in votes[:args.top]))
             show_neighbours(result.name, near)
     if len(found) > _LINES:
         print(f'... and {len(found) - _LINES} more' + ('' if args.out else '; --out DIR writes all of them'))

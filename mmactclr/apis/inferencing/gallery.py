@@ -17,6 +17,8 @@ from .inferencer import SkeletonInferencer
 from .results import Inference
 
 _VERSION = 1
+# of the vote, as in the kNN protocol
+_TEMPERATURE = .1
 _FIELDS = ('version', 'embedding', 'name', 'label', 'classes', 'model', 'source')
 
 
@@ -148,6 +150,28 @@ class MotionGallery:
         nearest = np.argsort(-similarity, kind='stable')[:k]
         return [Neighbour(self.names[i], self.classes[self.labels[i]] if self.labels[i] >= 0 else None,
                           float(similarity[i]), int(i)) for i in nearest]
+
+    def vote(self, query: np.ndarray | Inference, k: int = 20, inferencer: SkeletonInferencer | None = None
+             ) -> list[tuple[str, float]]:
+        """The class of a recording by its k nearest labelled neighbours, each weighted exp(cosine / 0.1).
+
+        The vote of the kNN protocol (:func:`~mmactclr.evaluation.knn_scores`), for models without a classifier.
+
+        Args:
+            query: As for :meth:`search`.
+            k: Neighbours that vote.
+            inferencer: As for :meth:`search`.
+
+        Returns:
+            Classes and their shares of the vote, best first; none where no recording has a label.
+        """
+        near = [each for each in self.search(query, len(self), inferencer) if each.label is not None][:k]
+        shares: dict[str, float] = {}
+        for each in near:
+            weight = float(np.exp((each.similarity - near[0].similarity) / _TEMPERATURE))
+            shares[each.label] = shares.get(each.label, 0.) + weight
+        total = sum(shares.values())
+        return sorted(((name, share / total) for name, share in shares.items()), key=lambda each: -each[1])
 
     def __len__(self) -> int:
         return len(self.names)
