@@ -78,7 +78,8 @@ def test_one_frame_and_single_precision():
     (mat(motion(2)[0])[:-9], 'cut short'),
     (mat(motion(2)[0])[:124] + b'\x00\x02' + mat(motion(2)[0])[126:], 'save it in MATLAB with -v7'),
     (mat(motion(2)[0].repeat(2, 1)), r'shape \(40, 3, 2\)'),
-])
+    # the time is in a header
+], ids=['header cut', 'zeros', 'empty', 'cut short', 'version 7.3', 'shape'])
 def test_files_of_another_kind_are_refused(content, message):
     with pytest.raises(DataError, match=f'{NAME}.*({message})'):
         read(content)
