@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 from mmactclr.apis import run_training
 from mmactclr.engine import ActionletStatsHook, RunCheckpointHook
 from mmactclr.engine.checkpoints import find_newest, read_checkpoint
+from mmactclr.engine.checkpoints.newest import aside_of
 from mmactclr.engine.hooks import run_checkpoint_hook
 from mmactclr.errors import ConfigError, DataError, RunError
 from mmactclr.registry import HOOKS
@@ -216,9 +217,12 @@ def test_a_run_that_is_done_says_so_and_more_or_fewer_epochs_are_named(train, tm
 
 def test_a_run_that_begins_in_a_used_folder_is_told_and_is_the_one_that_goes_on(train, tmp_path):
     train(**{'train_cfg.max_epochs': 3})
+    left = aside_of(tmp_path / 'epoch_4.pth')
+    left = left.with_name(f'{left.name.rpartition("-")[0]}-4194304')
+    left.write_bytes(b'half')
     runner = train(**{'train_cfg.max_epochs': 2})
     assert 'holds checkpoints of an earlier run (epoch_2.pth, epoch_3.pth)' in said(runner)
-    assert find_newest(tmp_path) == tmp_path / 'epoch_2.pth'
+    assert find_newest(tmp_path) == tmp_path / 'epoch_2.pth' and not left.exists()
 
 
 def test_an_interrupted_validation_is_made_up_for(train, tmp_path):

@@ -13,7 +13,7 @@ from mmengine.dist import all_reduce, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 
-from mmactclr.engine.checkpoints.newest import LAST, progress_of
+from mmactclr.engine.checkpoints.newest import LAST, progress_of, remove_leftovers
 from mmactclr.engine.checkpoints.writing import write_whole
 from mmactclr.engine.loops.position import POSITION, Position
 from mmactclr.engine.loops.resumable_train_loop import ResumableTrainLoop
@@ -129,6 +129,8 @@ class RunCheckpointHook(Hook):
         if self._schedule_start is not None:
             replay_schedule(runner, self._schedule_start)
         folder = Path(runner.work_dir)
+        if is_main_process():
+            remove_leftovers(folder)
         earlier = [template.format(number) for template in (_EPOCH, _ITER) for number in _numbers(folder, template)]
         if earlier and not runner._resume:
             runner.logger.warning(f'{folder} holds checkpoints of an earlier run ({", ".join(earlier)}); those of the '
