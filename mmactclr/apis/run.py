@@ -151,6 +151,7 @@ def run_test(config: str | Path | Config, checkpoint: str | Path, work_dir: str 
         ConfigError: If the config does not fit the data or the checkpoint, or the checkpoint has no card though
             the model is to be taken from it.
         DataError: If data or checkpoint cannot be read.
+        RunError: If disk, memory or processes fail.
     """
     cfg = config if isinstance(config, Config) else load_config(config, options)
     for name in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler',
@@ -162,12 +163,14 @@ def run_test(config: str | Path | Config, checkpoint: str | Path, work_dir: str 
     if amp:
         cfg.test_cfg.amp = True
     take_model(cfg, _read_checkpoint(cfg), str(checkpoint), options)
+    check_writable(_work_dir(cfg, work_dir), 'Nothing was tested')
     try:
-        runner = build_runner(cfg, work_dir, launcher=launcher)
-        with explain_build_errors(cfg.filename, cfg):
-            metrics = runner.test()
-        if pictures:
-            _draw_reports(runner)
+        with explain_faults():
+            runner = build_runner(cfg, work_dir, launcher=launcher)
+            with explain_build_errors(cfg.filename, cfg):
+                metrics = runner.test()
+            if pictures:
+                _draw_reports(runner)
         return metrics
     finally:
         leave_group()
