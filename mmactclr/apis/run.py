@@ -26,6 +26,7 @@ from mmactclr.engine.hooks.report_hook import REPORTS
 from mmactclr.errors import ConfigError
 from mmactclr.registry import RUNNERS
 from mmactclr.utils import load_config
+from mmactclr.utils.config import RUNNER_HOOKS
 
 from .build_errors import explain_build_errors, unknown_type
 from .config_checks import check_config, check_optimizer, check_purpose, check_schedule, check_trainable
@@ -62,6 +63,10 @@ def build_runner(config: str | Path | Config, work_dir: str | Path | None = None
     kind = RUNNERS.get(name)
     if not inspect.isclass(kind) or not issubclass(kind, Runner):
         raise unknown_type(cfg.filename, name, 'runner')
+    for hook in [name for name, hook in (cfg.get('default_hooks') or {}).items() if hook is None]:
+        # mmengine leaves out those of its own that are None, and fails on others
+        if hook not in RUNNER_HOOKS:
+            del cfg.default_hooks[hook]
     cfg.work_dir = _work_dir(cfg, work_dir)
     cfg.launcher = launcher
     if launcher != 'none':
