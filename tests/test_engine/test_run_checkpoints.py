@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import Hook
 
@@ -13,6 +14,7 @@ from mmactclr.engine import ActionletStatsHook, RunCheckpointHook
 from mmactclr.engine.checkpoints import find_newest, read_checkpoint
 from mmactclr.engine.checkpoints.newest import aside_of
 from mmactclr.engine.hooks import run_checkpoint_hook
+from mmactclr.engine.loops.position import _set_gradients
 from mmactclr.errors import ConfigError, DataError, RunError
 from mmactclr.registry import HOOKS
 
@@ -281,3 +283,12 @@ def test_a_misspelt_metric_costs_nothing_that_was_trained(train, tmp_path):
     runner = train(resume='auto', validate=True, **options, **{'default_hooks.checkpoint.save_best': BEST})
     assert len(steps(runner)) == 3 and (tmp_path / 'epoch_2.pth').is_file()
 
+
+
+def test_gradients_of_another_model_are_refused():
+    """Dropped in silence they would be an optimiser step that differs from the uninterrupted run's."""
+    parameter = torch.nn.Parameter(torch.zeros(2, 3))
+    _set_gradients([parameter], torch.arange(6.))
+    assert parameter.grad.tolist() == [[0, 1, 2], [3, 4, 5]]
+    with pytest.raises(DataError, match='holds 5 gradients that wait for more batches, the run trains 6 numbers'):
+        _set_gradients([parameter], torch.arange(5.))
