@@ -26,6 +26,7 @@ from mmactclr.engine.hooks.report_hook import REPORTS
 from mmactclr.errors import ConfigError
 from mmactclr.registry import RUNNERS
 from mmactclr.utils import load_config
+from mmactclr.utils.config import RUNNER_HOOKS
 
 from .build_errors import explain_build_errors, unknown_type
 from .config_checks import check_config, check_optimizer, check_purpose, check_schedule, check_trainable
@@ -62,6 +63,10 @@ def build_runner(config: str | Path | Config, work_dir: str | Path | None = None
     kind = RUNNERS.get(name)
     if not inspect.isclass(kind) or not issubclass(kind, Runner):
         raise unknown_type(cfg.filename, name, 'runner')
+    for hook in [name for name, hook in (cfg.get('default_hooks') or {}).items() if hook is None]:
+        # mmengine leaves out those of its own that are None, and fails on others
+        if hook not in RUNNER_HOOKS:
+            del cfg.default_hooks[hook]
     cfg.work_dir = _work_dir(cfg, work_dir)
     cfg.launcher = launcher
     if launcher != 'none':
@@ -151,6 +156,7 @@ def run_test(config: str | Path | Config, checkpoint: str | Path, work_dir: str 
         ConfigError: If the config does not fit the data or the checkpoint, or the checkpoint has no card though
             the model is to be taken from it.
         DataError: If data or checkpoint cannot be read.
+        RunError: If disk, memory or processes fail.
     """
     cfg = config if isinstance(config, Config) else load_config(config, options)
     for name in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler',
@@ -162,12 +168,14 @@ def run_test(config: str | Path | Config, checkpoint: str | Path, work_dir: str 
     if amp:
         cfg.test_cfg.amp = True
     take_model(cfg, _read_checkpoint(cfg), str(checkpoint), options)
+    check_writable(_work_dir(cfg, work_dir), 'Nothing was tested')
     try:
-        runner = build_runner(cfg, work_dir, launcher=launcher)
-        with explain_build_errors(cfg.filename, cfg):
-            metrics = runner.test()
-        if pictures:
-            _draw_reports(runner)
+        with explain_faults():
+            runner = build_runner(cfg, work_dir, launcher=launcher)
+            with explain_build_errors(cfg.filename, cfg):
+                metrics = runner.test()
+            if pictures:
+                _draw_reports(runner)
         return metrics
     finally:
         leave_group()
