@@ -1,4 +1,4 @@
-"""When a process counts as lost: not for the time that the one that watches was stopped itself. No clock but a made one."""
+"""When a process counts as lost: not for time in which the one that watches was stopped itself. The clock is made up."""
 import threading
 from collections.abc import Callable
 
