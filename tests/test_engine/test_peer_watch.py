@@ -1,4 +1,4 @@
-"""When a process counts as lost: not for time in which the one that watches was stopped itself. The clock is made up."""
+"""When a process counts as lost: not for time in which the watching one was stopped itself. The clock is made up."""
 import threading
 from collections.abc import Callable
 
