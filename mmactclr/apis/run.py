@@ -1,6 +1,7 @@
 """Training and evaluation by config, from Python or from the command line."""
 import inspect
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,11 @@ from mmactclr.registry import RUNNERS
 from mmactclr.utils import load_config
 from mmactclr.utils.config import RUNNER_HOOKS
 
+from .agreement import begin_together
 from .build_errors import explain_build_errors, unknown_type
 from .config_checks import check_config, check_optimizer, check_purpose, check_schedule, check_trainable
 from .faults import check_writable, explain_faults
-from .launching import leave_group, prepare_group
+from .launching import join_group, leave_group, prepare_group
 from .reports import draw_reports
 
 
@@ -100,7 +102,6 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
     cfg = config if isinstance(config, Config) else load_config(config, options)
     check_config(cfg)
     check_purpose(cfg, 'training')
-    _take_encoder(cfg, options)
     if amp:
         cfg.optim_wrapper.type = 'AutocastOptimWrapper'
     if compile:
@@ -108,19 +109,14 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
     if cfg.get('resume') and not cfg.get('load_from'):
         # the runner would look for the newest checkpoint by itself, and open it unchecked
         resume = resume or 'auto'
-    found = find_newest(_work_dir(cfg, work_dir)) if resume == 'auto' else resume
-    if resume:
-        cfg.resume = bool(found)
-    if found:
-        cfg.load_from = str(found)
-    _read_checkpoint(cfg)
-    check_optimizer(cfg)
     folder = _work_dir(cfg, work_dir)
-    check_writable(folder)
     try:
         with explain_faults(folder):
+            if launcher != 'none':
+                join_group(cfg, launcher)
+            begin_together(partial(_choose_checkpoint, cfg, resume, folder, options), folder)
             runner = build_runner(cfg, work_dir, launcher=launcher)
-            if resume and not found:
+            if resume and not cfg.resume:
                 runner.logger.warning(f'{runner.work_dir} holds no checkpoint to go on from: training starts from the '
                                       'beginning')
             check_trainable(runner)
@@ -225,6 +221,31 @@ def take_model(cfg: Config, card: ModelCard | None, source: str, options: Mappin
         raise ConfigError(f"checkpoint {source!r} has no model card, which model='{FROM_CHECKPOINT}' needs; use the "
                           'config it was trained with')
     adopt_card(cfg, card, source, explicit=options or ())
+
+
+def _choose_checkpoint(cfg: Config, resume: str | None, work_dir: str, options: Mapping[str, Any] | None
+                       ) -> str | None:
+    """Find and check what a training reads and where it writes, before anything is built.
+
+    Args:
+        cfg: Config, changed in place.
+        resume: As in :func:`run_training`.
+        work_dir: Folder of the run.
+        options: Overrides that the user gave.
+
+    Returns:
+        Checkpoint that the run begins with, None if there is none.
+    """
+    _take_encoder(cfg, options)
+    found = find_newest(work_dir) if resume == 'auto' else resume
+    if resume:
+        cfg.resume = bool(found)
+    if found:
+        cfg.load_from = str(found)
+    _read_checkpoint(cfg)
+    check_optimizer(cfg)
+    check_writable(work_dir)
+    return cfg.get('load_from') or None
 
 
 def _work_dir(cfg: Config, work_dir: str | Path | None) -> str:

@@ -59,6 +59,8 @@ class RunCheckpointHook(Hook):
     """
 
     priority = 'VERY_LOW'
+    #: The loop may note signals: this hook looks at them.
+    stops_runs = True
 
     def __init__(self, interval: int = 10, minutes: float | None = 30., max_keep_ckpts: int = 2,
                  milestones: Sequence[int] | None = None, save_best: str | None = None,
