@@ -10,11 +10,11 @@ Pretrains with GPUS processes on this machine, one on each GPU; where there is n
 Every process takes train_dataloader.batch_size sequences a step, so the batch is GPUS times as large.
 --auto-scale-lr scales the learning rate of the config with it.
 
-SIGTERM, SIGINT and SIGUSR1 are passed on: the processes write a checkpoint and end; --resume goes on from it. If one
-process dies the others are stopped.
+SIGTERM, SIGINT, SIGUSR1 and SIGHUP (a terminal that is closed; not under nohup) are passed on: the processes write a
+checkpoint and end; --resume goes on from it. If one process dies the others are stopped.
 
-exit code: 0 trained, 143 stopped by SIGTERM or SIGUSR1, 130 by SIGINT, else that of the process that failed, 128 + N
-if signal N killed it
+exit code: 0 trained, 143 stopped by SIGTERM or SIGUSR1, 130 by SIGINT, 129 by SIGHUP, else that of the process that
+failed, 128 + N if signal N killed it
 
 environment: PYTHON           interpreter, default python
              OMP_NUM_THREADS  CPU threads of each process, default 1

@@ -13,6 +13,8 @@ from mmengine.config import Config
 from mmactclr import registry
 from mmactclr.errors import ConfigError, MMActCLRError
 
+from .faults import is_fault
+
 # what mmengine's Runner makes of a config in methods of its own, and the field that they read
 _READERS = {
     'setup_env': 'env_cfg', 'set_randomness': 'randomness', 'build_logger': 'log_level',
@@ -30,7 +32,8 @@ def explain_build_errors(source: str | Path | None, config: Mapping[str, Any] | 
                          ) -> Iterator[None]:
     """Turn errors of building a component from a config into ones that name the field and say what to do.
 
-    What something raises that was built, such as a training step, passes; errors of this package get the name of the
+    What something raises that was built, such as a training step, passes, and so do errors of disk, memory and
+    processes, which :func:`~mmactclr.apis.faults.explain_faults` is for; errors of this package get the name of the
     file where they lack it.
 
     Args:
@@ -51,6 +54,9 @@ def explain_build_errors(source: str | Path | None, config: Mapping[str, Any] | 
             raise
         raise type(error)(f'{source}: {f"field {place[0]}: " if place and place[0] else ""}{error}') from error
     except Exception as error:
+        if is_fault(error):
+            # no field of the config mends a full disk
+            raise
         unknown = re.match(r"(\S+) is not in the \S+::(.+?) registry", str(error.args[0]) if error.args else '')
         if unknown and isinstance(error, KeyError):
             raise unknown_type(source, *unknown.groups()) from error

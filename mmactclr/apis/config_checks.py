@@ -1,4 +1,5 @@
 """Refusing a config that cannot be run, before and after the run is built."""
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from mmactclr import registry
 from mmactclr.engine.checkpoints import FROM_CHECKPOINT, read_checkpoint
 from mmactclr.errors import ConfigError
 from mmactclr.models import BaseAlgorithm
+from mmactclr.utils.config import RUNNER_HOOKS
 
 from .argument_kinds import fits, kinds_of, named
 from .build_errors import unknown_type
@@ -88,6 +90,13 @@ def check_config(cfg: Config) -> None:
     for name, hook in (cfg.get('default_hooks') or {}).items():
         if not isinstance(hook, (dict, Hook, type(None))):
             raise _wrong(source, f'default_hooks.{name}', hook, 'dict(type=...)')
+        if isinstance(hook, dict) and 'type' not in hook:
+            known = {*RUNNER_HOOKS, *(other for other, value in cfg.default_hooks.items()
+                                      if not isinstance(value, dict) or 'type' in value)}
+            near = difflib.get_close_matches(name, known, n=3)
+            hint = f'did you mean {" or ".join(near)}?' if near else f'there are {", ".join(sorted(known))}'
+            raise ConfigError(f'{source}: default_hooks.{name} has no type, and no hook of that name is in the configs '
+                              f'below; {hint} A new one is dict(type=...)')
     for name, value in cfg.items():
         _check_components(value, source, name)
 

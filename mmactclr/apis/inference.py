@@ -14,6 +14,7 @@ from mmactclr.models import BaseAlgorithm, MoCo
 from mmactclr.registry import MODELS
 from mmactclr.utils import load_config
 
+from .faults import explain_faults
 from .run import explain_build_errors, take_model
 
 # suffixes of files that hold weights
@@ -99,7 +100,7 @@ def _build(cfg: Config | None, card: ModelCard | None, source: str) -> nn.Module
         raise ConfigError(f"{name}: field 'model' is missing; build models from a leaf config, not from one of "
                           'configs/_base_')
     if cfg is not None and cfg.model != FROM_CHECKPOINT:
-        with explain_build_errors(cfg.filename):
+        with explain_faults(), explain_build_errors(cfg.filename):
             return MODELS.build(cfg.model)
     if not source:
         raise ConfigError(f"{name}: model='{FROM_CHECKPOINT}' needs a checkpoint" if name else

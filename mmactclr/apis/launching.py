@@ -8,6 +8,8 @@ from datetime import timedelta
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import init_dist
+from mmengine.utils.dl_utils import set_multi_processing
 
 from mmactclr.errors import ConfigError
 
@@ -64,6 +66,23 @@ def prepare_group(cfg: Config, launcher: str) -> None:
     elif int(number) >= gpus:
         raise ConfigError(f'process {number} of this machine (counted from 0) has no GPU: there are {gpus}; start at '
                           'most as many processes, or set CUDA_VISIBLE_DEVICES to nothing to run on the CPU')
+
+
+def join_group(cfg: Config, launcher: str) -> None:
+    """Form the group of processes now, also over GPUs, where the runner would do it when it is built.
+
+    Args:
+        cfg: Config, changed in place.
+        launcher: ``pytorch``, ``slurm`` or ``mpi``.
+
+    Raises:
+        ConfigError: As :func:`prepare_group`.
+    """
+    prepare_group(cfg, launcher)
+    if not torch.distributed.is_initialized():
+        # before, as in the runner: forming the group would choose how loader processes are started
+        set_multi_processing(**cfg.env_cfg.get('mp_cfg', {}), distributed=True)
+        init_dist(launcher, **cfg.env_cfg.dist_cfg)
 
 
 def _first_host() -> str:

@@ -1,6 +1,7 @@
 """Training and evaluation by config, from Python or from the command line."""
 import inspect
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,13 @@ from mmactclr.engine.hooks.report_hook import REPORTS
 from mmactclr.errors import ConfigError
 from mmactclr.registry import RUNNERS
 from mmactclr.utils import load_config
+from mmactclr.utils.config import RUNNER_HOOKS
 
+from .agreement import begin_together
 from .build_errors import explain_build_errors, unknown_type
 from .config_checks import check_config, check_optimizer, check_purpose, check_schedule, check_trainable
 from .faults import check_writable, explain_faults
-from .launching import leave_group, prepare_group
+from .launching import join_group, leave_group, prepare_group
 from .reports import draw_reports
 from .vis_backends import complete_backends
 
@@ -64,6 +67,10 @@ def build_runner(config: str | Path | Config, work_dir: str | Path | None = None
     if not inspect.isclass(kind) or not issubclass(kind, Runner):
         raise unknown_type(cfg.filename, name, 'runner')
     complete_backends(cfg)
+    for hook in [name for name, hook in (cfg.get('default_hooks') or {}).items() if hook is None]:
+        # mmengine leaves out those of its own that are None, and fails on others
+        if hook not in RUNNER_HOOKS:
+            del cfg.default_hooks[hook]
     cfg.work_dir = _work_dir(cfg, work_dir)
     cfg.launcher = launcher
     if launcher != 'none':
@@ -97,7 +104,6 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
     cfg = config if isinstance(config, Config) else load_config(config, options)
     check_config(cfg)
     check_purpose(cfg, 'training')
-    _take_encoder(cfg, options)
     if amp:
         cfg.optim_wrapper.type = 'AutocastOptimWrapper'
     if compile:
@@ -105,21 +111,16 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
     if cfg.get('resume') and not cfg.get('load_from'):
         # the runner would look for the newest checkpoint by itself, and open it unchecked
         resume = resume or 'auto'
-    found = find_newest(_work_dir(cfg, work_dir)) if resume == 'auto' else resume
-    if resume:
-        cfg.resume = bool(found)
-    if found:
-        cfg.load_from = str(found)
-    _read_checkpoint(cfg)
-    check_optimizer(cfg)
     # what is missing is said before a folder is made
     complete_backends(cfg)
     folder = _work_dir(cfg, work_dir)
-    check_writable(folder)
     try:
         with explain_faults(folder):
+            if launcher != 'none':
+                join_group(cfg, launcher)
+            begin_together(partial(_choose_checkpoint, cfg, resume, folder, options), folder)
             runner = build_runner(cfg, work_dir, launcher=launcher)
-            if resume and not found:
+            if resume and not cfg.resume:
                 runner.logger.warning(f'{runner.work_dir} holds no checkpoint to go on from: training starts from the '
                                       'beginning')
             check_trainable(runner)
@@ -155,6 +156,7 @@ def run_test(config: str | Path | Config, checkpoint: str | Path, work_dir: str 
         ConfigError: If the config does not fit the data or the checkpoint, or the checkpoint has no card though
             the model is to be taken from it.
         DataError: If data or checkpoint cannot be read.
+        RunError: If disk, memory or processes fail.
     """
     cfg = config if isinstance(config, Config) else load_config(config, options)
     for name in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler',
@@ -166,12 +168,14 @@ def run_test(config: str | Path | Config, checkpoint: str | Path, work_dir: str 
     if amp:
         cfg.test_cfg.amp = True
     take_model(cfg, _read_checkpoint(cfg), str(checkpoint), options)
+    check_writable(_work_dir(cfg, work_dir), 'Nothing was tested')
     try:
-        runner = build_runner(cfg, work_dir, launcher=launcher)
-        with explain_build_errors(cfg.filename, cfg):
-            metrics = runner.test()
-        if pictures:
-            _draw_reports(runner)
+        with explain_faults():
+            runner = build_runner(cfg, work_dir, launcher=launcher)
+            with explain_build_errors(cfg.filename, cfg):
+                metrics = runner.test()
+            if pictures:
+                _draw_reports(runner)
         return metrics
     finally:
         leave_group()
@@ -221,6 +225,31 @@ def take_model(cfg: Config, card: ModelCard | None, source: str, options: Mappin
         raise ConfigError(f"checkpoint {source!r} has no model card, which model='{FROM_CHECKPOINT}' needs; use the "
                           'config it was trained with')
     adopt_card(cfg, card, source, explicit=options or ())
+
+
+def _choose_checkpoint(cfg: Config, resume: str | None, work_dir: str, options: Mapping[str, Any] | None
+                       ) -> str | None:
+    """Find and check what a training reads and where it writes, before anything is built.
+
+    Args:
+        cfg: Config, changed in place.
+        resume: As in :func:`run_training`.
+        work_dir: Folder of the run.
+        options: Overrides that the user gave.
+
+    Returns:
+        Checkpoint that the run begins with, None if there is none.
+    """
+    _take_encoder(cfg, options)
+    found = find_newest(work_dir) if resume == 'auto' else resume
+    if resume:
+        cfg.resume = bool(found)
+    if found:
+        cfg.load_from = str(found)
+    _read_checkpoint(cfg)
+    check_optimizer(cfg)
+    check_writable(work_dir)
+    return cfg.get('load_from') or None
 
 
 def _work_dir(cfg: Config, work_dir: str | Path | None) -> str:

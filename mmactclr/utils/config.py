@@ -25,6 +25,8 @@ FROM_SEGMENTS = 'segments'
 # top-level entries that mmengine reads from the config without being arguments of its Runner
 _RUNNER_READS = ('auto_scale_lr', 'compile', 'custom_imports', 'find_unused_parameters', 'model_wrapper_cfg',
                  'runner_type')
+# hooks that mmengine adds by itself under these names of default_hooks, and leaves out where one is None
+RUNNER_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 # what a run is called, where its files lie, how it is started: not what it computes
 _CIRCUMSTANCES = ('work_dir', 'experiment_name', 'load_from', 'init_from', 'data_root', 'resume', 'launcher',
                   'log_level', 'custom_imports', 'env_cfg', 'model_wrapper_cfg', 'find_unused_parameters', 'visualizer')
@@ -32,7 +34,10 @@ _CONSUMERS = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'test_cfg
 
 
 def _check_names(cfg: Config, options: Mapping[str, Any], path: Path) -> None:
-    """Refuse an override whose first name neither the config nor mmengine's Runner knows: it would do nothing."""
+    """Refuse an override whose first name neither the config nor mmengine's Runner knows: it would do nothing.
+
+    The same goes for the name of a default hook, unless it comes with a type.
+    """
     known = {*cfg.keys(), *inspect.signature(Runner.__init__).parameters, *_RUNNER_READS}
     for option in options:
         name = option.split('.')[0]
@@ -40,6 +45,15 @@ def _check_names(cfg: Config, options: Mapping[str, Any], path: Path) -> None:
             near = difflib.get_close_matches(name, known, n=3)
             hint = f'did you mean {" or ".join(near)}?' if near else f'the config has {", ".join(sorted(cfg.keys()))}'
             raise ConfigError(f'--cfg-options {option}: there is no {name!r} in {path}; {hint}')
+    hooks = {*(cfg.get('default_hooks') or {}), *RUNNER_HOOKS}
+    for option, value in options.items():
+        first, *rest = option.split('.')
+        new = isinstance(value, Mapping) and 'type' in value or f'{first}.{rest[0] if rest else ""}.type' in options
+        if first == 'default_hooks' and rest and rest[0] not in hooks and not new:
+            near = difflib.get_close_matches(rest[0], hooks, n=3)
+            hint = f'did you mean {" or ".join(near)}?' if near else f'there are {", ".join(sorted(hooks))}'
+            raise ConfigError(f'--cfg-options {option}: there is no hook {rest[0]!r} in default_hooks of {path}; '
+                              f'{hint} A new one needs a type: default_hooks.{rest[0]}.type=...')
 
 
 def share_fields(cfg: Config) -> Config:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.runner import Runner
 
-from mmactclr.apis import run_training
+from mmactclr.apis import run_test, run_training
 from mmactclr.apis.faults import check_writable, explain_faults
 from mmactclr.datasets import SkeletonDataset
 from mmactclr.engine.checkpoints import find_newest
@@ -135,7 +136,8 @@ KILLS = """
 import multiprocessing, os, signal, sys
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmactclr.apis import run_training
+from mmengine.runner import Runner
+from mmactclr.apis import run_test, run_training
 from mmactclr.registry import HOOKS
 from mmactclr.utils.cli import report_errors
 
@@ -200,6 +202,50 @@ def test_a_disk_that_is_full_already_is_found_and_nothing_stays(number, words, t
     assert not list(tmp_path.iterdir())
 
 
+@pytest.fixture
+def test(tiny_archive, tiny_config, tmp_path):
+    """Tests a checkpoint that is never reached; the message."""
+    torch.save({'state_dict': {'w': torch.ones(1)}}, tmp_path / 'some.pth')
+
+    def test() -> str:
+        with pytest.raises(RunError) as error:
+            run_test(tiny_config(tiny_archive, MOCO), tmp_path / 'some.pth', tmp_path / 'tested')
+        return str(error.value)
+
+    return test
+
+
+def test_a_test_on_a_full_disk_does_not_blame_the_config(test, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'fsync', raising(OSError(errno.ENOSPC, 'No space left on device')))
+        assert "tested' cannot be written: the disk is full; make room. Nothing was tested" in test()
+    monkeypatch.setattr(Runner, 'build_logger', raising(OSError(errno.ENOSPC, 'No space left on device', 'a.log')))
+    message = test()
+    assert message.startswith("'a.log': the disk is full; make room. Nothing was trained")
+    assert '--resume' not in message and 'correct the field' not in message
+
+
+@pytest.mark.parametrize('error, words', [
+    (MemoryError(), 'memory of the machine'), (RuntimeError(KILLED), 'test_dataloader.num_workers=0'),
+    (OSError(errno.EIO, 'Input/output error', 'k.npy'), "'k.npy': the disk cannot be read")])
+def test_a_machine_that_fails_a_test_is_no_mistake_of_the_config(test, error, words, monkeypatch):
+    monkeypatch.setattr(Runner, 'build_model', raising(error))
+    message = test()
+    assert words in message and 'train_dataloader' not in message and '--resume' not in message
+
+
+def test_a_file_that_a_config_names_wrongly_is_a_mistake_of_the_config(
+        tiny_archive, tiny_config, tmp_path, monkeypatch):
+    def build_model(self, model):
+        raise FileNotFoundError(2, 'No such file', 'layout.json')
+
+    monkeypatch.setattr(Runner, 'build_model', build_model)
+    # the name by which the field is found
+    build_model.__code__ = build_model.__code__.replace(co_filename='runner.py')
+    with pytest.raises(ConfigError, match=r'field model.*layout.json.*correct the field'):
+        run_training(tiny_config(tiny_archive, MOCO), tmp_path / 'run')
+
+
 def test_a_user_sees_one_line(capsys, tmp_path):
     with pytest.raises(SystemExit) as ended, report_errors(), explain_faults(tmp_path):
         raise OSError(errno.ENOSPC, 'No space left on device', 'a')
@@ -210,7 +256,7 @@ def test_a_user_sees_one_line(capsys, tmp_path):
 KEEPS = """
 import sys
 from mmengine.config import Config
-from mmactclr.apis import run_training
+from mmactclr.apis import run_test, run_training
 runner = run_training(Config.fromfile(sys.argv[1]), 'run')
 """
 

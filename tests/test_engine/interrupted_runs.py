@@ -132,4 +132,4 @@ if __name__ == '__main__':
         train(case, 'stopped', stop_at=at)
         train(case, 'stopped', resume='auto')
     train('linear', 'halted', stop_at=4)
-    interrupt([signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+    interrupt([signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])

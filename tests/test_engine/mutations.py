@@ -198,6 +198,7 @@ OPTIMIZER: dict[str, Change] = {}
 SCHEDULES: dict[str, Change] = {}
 HUB: dict[str, Change] = {}
 CARD: dict[str, Change] = {}
+HOOKS: dict[str, Change] = {}
 
 
 def _set(*path: Any, value: Any) -> Change:
@@ -411,5 +412,43 @@ CARD |= {
     'preparation text': _set(*IN_CARD, 'preparation', value='all'),
     'stream another': _set(*IN_CARD, 'model', value=lambda model: {**model, 'stream': 'smell', 'streams': ['smell']}),
     'source hostile': _set(*IN_CARD, 'source', value='$(touch executed)`touch executed`\n{0.__class__}')}
+
+def _deep_recipe(recipe: dict) -> dict:
+    """Hundreds of dicts in each other."""
+    value: dict = {}
+    for _ in range(400):
+        value = {'x': value}
+    return {**recipe, 'deep': value}
+
+
+STATS = ('actionlet_stats',)
+HOOKS |= {
+    'position a number': _set('position', value=3), 'position without share': _drop('position', 'share'),
+    'position of a share that is a list': _set('position', 'share', value=[1, 2, 3]),
+    'batches text': _set('position', 'batches', value='x'), 'batches beyond the epoch': _set(
+        'position', 'batches', value=10 ** 6),
+    'steps immense': _set('position', 'share', 'steps', value=10 ** 400),
+    'order of a seed too large': _set('position', 'sampler_seed', value=2 ** 70),
+    'order of a seed of text': _set('position', 'sampler_seed', value='x'),
+    'generators of nobody': _set('position', 'random', value=lambda states: states[:0]),
+    'generators without numbers': _set('position', 'random', value=lambda states: states.to('meta')),
+    'gradients of one axis': _set('position', 'accumulated', value=torch.ones(3)),
+    'gradients whole numbers': _set('position', 'accumulated', value=torch.ones(1, 3).long()),
+    'logged a number': _set('logged_scalars', value=3), 'logged lists': _set('logged_scalars', value=[[1]]),
+    'statistics a number': _set(*STATS, value=3), 'sums a number': _set(*STATS, value={'sums': 3}),
+    'sums text': _set(*STATS, value={'sums': {'mask_mean': 'x'}, 'counts': {'mask_mean': 1}}),
+    'sums NaN': _set(*STATS, value={'sums': {'mask_mean': float('nan')}, 'counts': {'mask_mean': 1}}),
+    'sums immense': _set(*STATS, value={'sums': {'mask_mean': 10 ** 400}, 'counts': {'mask_mean': 1}}),
+    'counts text': _set(*STATS, value={'sums': {'mask_mean': 1.}, 'counts': {'mask_mean': 'x'}}),
+    'counts of others': _set(*STATS, value={'sums': {'mask_mean': 1.}, 'counts': {}}),
+    'checksum a number': _set('meta', 'dataset_meta', 'checksum', value=3),
+    'session immense': _set('meta', 'session', value=10 ** 400),
+    'session NaN': _set('meta', 'session', value=float('nan')), 'session text': _set('meta', 'session', value='x'),
+    'recipe text': _set('meta', 'recipe', value='x'), 'recipe deep': _set('meta', 'recipe', value=_deep_recipe),
+    'recipe endless': _set('meta', 'recipe', 'x', value=_endless()),
+    'recipe with numbers as names': _set('meta', 'recipe', value={1: 2}),
+    'best score text': _set(*INFO, 'best_score', value='x'),
+    'best score immense': _set(*INFO, 'best_score', value=10 ** 400),
+    'iter far': _set('meta', 'iter', value=2 ** 52)}
 CONTENT = {'weights': WEIGHTS, 'meta': META, 'optimizer': OPTIMIZER, 'schedules': SCHEDULES, 'message hub': HUB,
-           'card': CARD}
+           'card': CARD, 'state of hooks': HOOKS}

@@ -55,6 +55,32 @@ def log_of(folder: Path) -> str:
     return '\n'.join(path.read_text() for path in folder.glob('*/*.log'))
 
 
+# which there are
+
+def test_guards_are_left_out_where_they_are_none(tiny_archive, tiny_config, tmp_path):
+    names = {'non_finite': 'NonFiniteHook', 'collapse': 'CollapseHook', 'timer': 'IterTimerHook'}
+    runner = build_runner(tiny_config(tiny_archive, MOCO, **NO_VALIDATION, **{
+        f'default_hooks.{name}': None for name in names}), tmp_path)
+    kinds = [type(hook).__name__ for hook in runner.hooks]
+    assert not {*names.values()} & {*kinds} and {'DataGuardHook', 'RunCheckpointHook', 'LoggerHook'} <= {*kinds}
+
+
+@pytest.mark.parametrize('option, value', [('chekpoint.interval', 1), ('chekpoint', None), ('chekpoint', {'a': 1})])
+def test_a_misspelt_hook_is_named(option, value, tiny_archive, tiny_config):
+    with pytest.raises(ConfigError, match=rf"default_hooks.{option}: there is no hook 'chekpoint'..mean checkpoint"):
+        tiny_config(tiny_archive, MOCO, **{f'default_hooks.{option}': value})
+    # one of somebody's own
+    cfg = tiny_config(tiny_archive, MOCO, **{'default_hooks.mine.type': 'EMAHook', 'default_hooks.mine.momentum': 0.1})
+    assert cfg.default_hooks.mine.momentum == 0.1
+
+
+def test_a_misspelt_hook_of_a_file_is_named(tiny_archive, tiny_config, tmp_path):
+    cfg = tiny_config(tiny_archive, MOCO)
+    cfg.default_hooks.chekpoint = dict(interval=1)
+    with pytest.raises(ConfigError, match=r'default_hooks.chekpoint has no type.*did you mean checkpoint'):
+        build_runner(cfg, tmp_path)
+
+
 # collapse
 
 def test_spread_and_rank_of_points_whose_values_are_known():

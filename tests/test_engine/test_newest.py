@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mmactclr.engine.checkpoints import find_newest
+from mmactclr.engine.checkpoints.newest import aside_of, remove_leftovers
 from mmactclr.errors import DataError
 
 
@@ -72,13 +73,35 @@ def test_a_damaged_one_is_left_out_and_named(tmp_path, said, damage):
         find_newest(tmp_path)
 
 
-def test_leftovers_are_removed_unless_somebody_writes_them(tmp_path, said):
-    good = write(tmp_path / 'epoch_1.pth', 1, 10)
-    gone, live = tmp_path / '.epoch_2.pth.partial-4194304', tmp_path / f'.epoch_2.pth.partial-{os.getppid()}'
-    for path in (gone, live):
+@pytest.mark.parametrize('content', [b'\xff\xfe\0', b'x' * 5000, b'a\0b.pth', b''])
+def test_a_damaged_note_of_the_newest_is_named(tmp_path, content):
+    (tmp_path / 'last_checkpoint').write_bytes(content)
+    with pytest.raises(DataError, match='holds no checkpoint to go on from.*last_checkpoint names.*remove') as error:
+        find_newest(tmp_path)
+    assert str(tmp_path) in str(error.value)
+
+
+@pytest.mark.parametrize('session', [10 ** 400, float('inf'), float('nan'), -5., 'x', True])
+def test_a_time_that_no_clock_shows_makes_a_file_no_newer(tmp_path, session):
+    newest = write(tmp_path / 'epoch_1.pth', 1, 10, 1000.)
+    write(tmp_path / 'epoch_2.pth', 2, 20, session)
+    assert find_newest(tmp_path) == newest
+
+
+def test_leftovers_are_removed_unless_somebody_may_be_writing_them(tmp_path, said):
+    good, host = write(tmp_path / 'epoch_1.pth', 1, 10), aside_of(tmp_path / 'x').name.split('partial-')[1]
+    host = host.removesuffix(f'-{os.getpid()}')
+    assert host
+    gone = tmp_path / f'.epoch_2.pth.partial-{host}-4194304'
+    # a process that runs, one of another machine, and one of which the machine is not known
+    kept = [tmp_path / f'.epoch_2.pth.partial-{name}' for name in (
+        f'{host}-{os.getppid()}', 'other-node-4194304', '4194304')]
+    for path in (gone, *kept):
         path.write_bytes(b'half')
-    assert find_newest(tmp_path) == good
-    assert not gone.exists() and live.exists() and len(said) == 1
-    os.utime(live, (1, 1))
-    find_newest(tmp_path)
-    assert not live.exists()
+    assert find_newest(tmp_path) == good and gone.exists(), 'looking changes nothing'
+    remove_leftovers(tmp_path)
+    assert not gone.exists() and all(path.exists() for path in kept) and len(said) == 1
+    for path in kept:
+        os.utime(path, (1, 1))
+    remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [good.name]

@@ -118,7 +118,7 @@ def test_a_run_stopped_inside_an_epoch_takes_the_steps_that_are_left(interrupted
         path.name for path in (folder / case / 'straight').glob('*.pth'))
 
 
-@pytest.mark.parametrize('name, code', [('SIGTERM', 143), ('SIGINT', 130), ('SIGUSR1', 143)])
+@pytest.mark.parametrize('name, code', [('SIGTERM', 143), ('SIGINT', 130), ('SIGHUP', 129), ('SIGUSR1', 143)])
 def test_a_signal_ends_the_process_with_a_whole_checkpoint_and_a_line(interrupted, name, code):
     folder, _, codes = interrupted
     assert codes[f'signal {name}'] == code
@@ -133,7 +133,7 @@ def test_a_signal_ends_the_process_with_a_whole_checkpoint_and_a_line(interrupte
         assert (folder / 'signals' / 'last_checkpoint').read_text().strip() == str(written)
     else:
         # the next one went on from it
-        after = {'SIGTERM': 'SIGINT', 'SIGINT': 'SIGUSR1'}[name]
+        after = {'SIGTERM': 'SIGINT', 'SIGINT': 'SIGHUP', 'SIGHUP': 'SIGUSR1'}[name]
         assert f'from {written}' in (folder / f'{after}.log').read_text()
 
 

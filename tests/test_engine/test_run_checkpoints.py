@@ -5,13 +5,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import Hook
 
 from mmactclr.apis import run_training
 from mmactclr.engine import ActionletStatsHook, RunCheckpointHook
 from mmactclr.engine.checkpoints import find_newest, read_checkpoint
+from mmactclr.engine.checkpoints.newest import aside_of
 from mmactclr.engine.hooks import run_checkpoint_hook
+from mmactclr.engine.loops.position import _set_gradients
 from mmactclr.errors import ConfigError, DataError, RunError
 from mmactclr.registry import HOOKS
 
@@ -207,18 +210,23 @@ def test_a_run_that_is_done_says_so_and_more_or_fewer_epochs_are_named(train, tm
     with pytest.raises(ConfigError, match='has done 2 epochs, train_cfg.max_epochs is 1.*2 or more'):
         train(resume='auto', **{'train_cfg.max_epochs': 1})
     longer = train(resume='auto', **{'train_cfg.max_epochs': 3, 'param_scheduler.milestones': [2],
-                                     'optim_wrapper.optimizer.weight_decay': 5e-4})
+                                     'optim_wrapper.optimizer.weight_decay': 5e-4, 'default_hooks.non_finite': None,
+                                     'default_hooks.peer_watch.patience': 90})
     assert len(steps(longer)) == 3
     assert 'optim_wrapper.optimizer.weight_decay: 0.0001 -> 0.0005; param_scheduler.milestones: [1] -> [2]' \
         in said(longer)
+    assert 'default_hooks' not in said(longer).partition('what differs')[2].partition('WARNING')[0]
     assert 'meant for 2 epochs and is now for 3' in said(longer) and 'schedule of the checkpoint' in said(longer)
 
 
 def test_a_run_that_begins_in_a_used_folder_is_told_and_is_the_one_that_goes_on(train, tmp_path):
     train(**{'train_cfg.max_epochs': 3})
+    left = aside_of(tmp_path / 'epoch_4.pth')
+    left = left.with_name(f'{left.name.rpartition("-")[0]}-4194304')
+    left.write_bytes(b'half')
     runner = train(**{'train_cfg.max_epochs': 2})
     assert 'holds checkpoints of an earlier run (epoch_2.pth, epoch_3.pth)' in said(runner)
-    assert find_newest(tmp_path) == tmp_path / 'epoch_2.pth'
+    assert find_newest(tmp_path) == tmp_path / 'epoch_2.pth' and not left.exists()
 
 
 def test_an_interrupted_validation_is_made_up_for(train, tmp_path):
@@ -247,6 +255,11 @@ def test_another_batch_counts_position_and_schedule_anew(train, tmp_path):
     assert 'sequences of a step in each 6 -> 3, global batch 6 -> 3, steps of an epoch 3 -> 6' in text
     assert '2 steps count as done' in text and 'resumed epoch: 1, iter: 8' in text
     assert 'schedule is that of the config' in text
+    # more epochs as well: what is said of the schedule of the checkpoint no longer holds
+    longer = said(train(schedule=schedule, resume=str(tmp_path / 'iter_4.pth'), folder=tmp_path / 'longer',
+                        **{**half, 'train_cfg.max_epochs': 4, 'default_hooks.checkpoint.minutes': None}))
+    assert 'meant for 3 epochs and is now for 4' in longer and 'schedule is that of the config' in longer
+    assert 'keeps the schedule of the checkpoint' not in longer and 'does not read param_scheduler' not in longer
 
 
 @pytest.mark.parametrize('options, message', [
@@ -260,7 +273,22 @@ def test_arguments_out_of_range_are_named(options, message):
 def test_what_does_not_go_together_is_named(train, tiny_archive, tiny_config, tmp_path):
     with pytest.raises(ConfigError, match="train_cfg.type is EpochBasedTrainLoop, expected 'ResumableTrainLoop'"):
         train(**{'train_cfg.type': 'EpochBasedTrainLoop'})
-    cfg = tiny_config(tiny_archive, MOCO, **{'default_hooks.checkpoint.save_best': 'knn/top1'})
-    with pytest.raises(ConfigError, match=f"save_best is 'knn/top1', the validation gives {BEST}"):
-        run_training(cfg, tmp_path / 'best')
 
+
+def test_a_misspelt_metric_costs_nothing_that_was_trained(train, tmp_path):
+    options = {'default_hooks.checkpoint.interval': -1, 'default_hooks.checkpoint.minutes': None}
+    with pytest.raises(ConfigError, match=rf"save_best is 'knn/top1', the validation gives {BEST}.*epoch_1\.pth"):
+        train(validate=True, **options, **{'default_hooks.checkpoint.save_best': 'knn/top1'})
+    assert files(tmp_path) == ['epoch_1']
+    runner = train(resume='auto', validate=True, **options, **{'default_hooks.checkpoint.save_best': BEST})
+    assert len(steps(runner)) == 3 and (tmp_path / 'epoch_2.pth').is_file()
+
+
+
+def test_gradients_of_another_model_are_refused():
+    """Dropped in silence they would be an optimiser step that differs from the uninterrupted run's."""
+    parameter = torch.nn.Parameter(torch.zeros(2, 3))
+    _set_gradients([parameter], torch.arange(6.))
+    assert parameter.grad.tolist() == [[0, 1, 2], [3, 4, 5]]
+    with pytest.raises(DataError, match='holds 5 gradients that wait for more batches, the run trains 6 numbers'):
+        _set_gradients([parameter], torch.arange(5.))

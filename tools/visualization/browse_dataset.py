@@ -90,6 +90,7 @@ def open_archive(args: argparse.Namespace) -> Source:
 
 def open_config(args: argparse.Namespace) -> Source:
     """The sequences that a config trains on, prepared as it says."""
+    from mmactclr.apis.faults import explain_faults
     from mmactclr.apis.run import explain_build_errors
     from mmactclr.datasets import SkeletonDataset
     from mmactclr.errors import ConfigError
@@ -100,7 +101,7 @@ def open_config(args: argparse.Namespace) -> Source:
     if not loader:
         raise ConfigError(f'{cfg.filename}: there is neither a train_dataloader nor a test_dataloader to show data of')
     chosen = dict(zip(('split', 'subset'), split_part(args.split), strict=True)) if args.split else {}
-    with explain_build_errors(cfg.filename):
+    with explain_faults(), explain_build_errors(cfg.filename):
         dataset = DATASETS.build({**loader['dataset'], **chosen})
     if not isinstance(dataset, SkeletonDataset):
         raise ConfigError(f'{cfg.filename}: the data set is a {type(dataset).__name__}, expected a SkeletonDataset; '
@@ -146,12 +147,13 @@ def prepare_clips(source: Source, chosen: 'np.ndarray') -> list[list['MotionClip
 
 def augment_clips(source: Source, chosen: 'np.ndarray') -> list[list['MotionClip']]:
     """Every view of each sequence, from the data preprocessor of the config."""
+    from mmactclr.apis.faults import explain_faults
     from mmactclr.apis.run import explain_build_errors
     from mmactclr.registry import MODELS
     from mmactclr.visualization.stages import view_clips
     config = dict(source.preprocessor)
     streams = list(config.get('streams', ['joint']))
-    with explain_build_errors(None):
+    with explain_faults(), explain_build_errors(None):
         # motion is drawn on joints; further streams change nothing in those that are there
         preprocessor = MODELS.build({**config, 'streams': [*streams, *{'joint'} - set(streams)]})
     preprocessor.set_progress(source.seed, 0, 0, 0)

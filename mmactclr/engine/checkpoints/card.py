@@ -17,6 +17,7 @@ from mmactclr.registry import MODELS, SCOPE, TRANSFORMS
 from mmactclr.structures import Layout
 from mmactclr.transforms import default_preparation
 
+from .newest import aside_of
 from .plain import find_foreign
 
 CARD = 'mmactclr'
@@ -208,7 +209,7 @@ def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], card: ModelC
         DataError: If the folder cannot be written.
     """
     path = Path(path)
-    aside = path.with_name(f'.{path.name}.partial-{os.getpid()}')
+    aside = aside_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save({'meta': {CARD: card.to_dict()}, 'state_dict': dict(state)}, aside)

@@ -2,6 +2,7 @@
 import logging
 import os
 import re
+import socket
 import time
 import warnings
 import zipfile
@@ -16,8 +17,12 @@ from mmactclr.errors import DataError
 
 # name of the file that holds the path of the newest checkpoint
 LAST = 'last_checkpoint'
-# files that are being written: `.NAME.partial-PID`
-_ASIDE = re.compile(r'\..+\.partial-(\d+)')
+# files that are being written: `.NAME.partial-HOST-PID`, before that `.NAME.partial-PID`
+_ASIDE = re.compile(r'\..+\.partial-(?:(.*)-)?(\d+)')
+# bytes of a path, with room to spare
+_LONGEST_PATH = 8192
+# seconds since 1970 that no clock shows: it is the year 33658
+_LATEST = 10 ** 12
 # seconds after which nobody can still be writing one
 _ABANDONED = 3600
 
@@ -38,8 +43,8 @@ class Progress(NamedTuple):
 
 
 def aside_of(path: Path) -> Path:
-    """Where a file is written before it gets its name, in the same folder; hidden, with the number of the process."""
-    return path.with_name(f'.{path.name}.partial-{os.getpid()}')
+    """Where a file is written before it gets its name: in the same folder, hidden, with machine and process."""
+    return path.with_name(f'.{path.name}.partial-{_host()}-{os.getpid()}')
 
 
 def find_newest(work_dir: str | Path) -> Path | None:
@@ -47,8 +52,7 @@ def find_newest(work_dir: str | Path) -> Path | None:
 
     Newest by :class:`Progress`, not by the time of the file, which copies lose. Whole means that every byte has the
     checksum that it was written with and that the file is read without executing anything. A damaged file is
-    left out with a warning that names it. Files of weights alone do not count. What interrupted processes left
-    half-written under temporary names is removed.
+    left out with a warning that names it. Files of weights alone do not count. Nothing in the folder is changed.
 
     Raises:
         DataError: If there are checkpoints and all of them are damaged, or there is none but ``last_checkpoint`` says
@@ -57,7 +61,6 @@ def find_newest(work_dir: str | Path) -> Path | None:
     work_dir = Path(work_dir)
     if not work_dir.is_dir():
         return None
-    remove_leftovers(work_dir)
     found: list[tuple[Progress, Path]] = []
     damaged: dict[str, str] = {}
     for path in sorted(work_dir.glob('*.pth')):
@@ -96,7 +99,12 @@ def progress_of(checkpoint: Mapping[str, Any]) -> Progress | None:
     if not all(type(value) is int and value >= 0 for value in values):
         return None
     session = meta.get('session', 0.0)
-    return Progress(float(session) if isinstance(session, (int, float)) else 0.0, *values)
+    return Progress(float(session) if is_session(session) else 0.0, *values)
+
+
+def is_session(value: Any) -> bool:
+    """Whether a value can be the time at which a process was started, in seconds since 1970."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= _LATEST
 
 
 def find_damage(path: str | Path) -> str | None:
@@ -112,10 +120,14 @@ def find_damage(path: str | Path) -> str | None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove files that processes which no longer run left half-written."""
+    """Remove files that processes which no longer run left half-written.
+
+    Only of this machine it is known which processes run; what another one writes goes once it is an hour old. For one
+    process of a run, when it starts.
+    """
     for path in folder.iterdir():
         match = _ASIDE.fullmatch(path.name)
-        if match is None or _is_writing(path, int(match[1])):
+        if match is None or _is_writing(path, match[1], int(match[2])):
             continue
         try:
             path.unlink(missing_ok=True)
@@ -126,13 +138,20 @@ def remove_leftovers(folder: Path) -> None:
         print_log(f'removed {path.name}, which an interrupted process left half-written', logger='current')
 
 
-def _is_writing(path: Path, pid: int) -> bool:
-    """Whether a process with that number runs and the file is young."""
+def _host() -> str:
+    """Name of this machine, of characters that a file name may have."""
+    return re.sub(r'[^0-9A-Za-z.-]', '_', socket.gethostname())[:64]
+
+
+def _is_writing(path: Path, host: str | None, pid: int) -> bool:
+    """Whether the file is young and a process with that number runs, or may run where it cannot be seen."""
     try:
         if time.time() - path.stat().st_mtime > _ABANDONED:
             return False
     except OSError:
         return False
+    if host != _host():
+        return True
     if pid == os.getpid():
         return False
     try:
@@ -153,10 +172,17 @@ def _elsewhere(work_dir: Path) -> Path | None:
     note = work_dir / LAST
     if not note.is_file():
         return None
-    path = Path(note.read_text().strip())
-    reason = find_damage(path) if path.is_file() else 'does not exist'
+    named = b''
+    try:
+        with note.open('rb') as file:
+            named = file.read(_LONGEST_PATH)
+        path = Path(named.decode().strip())
+        reason = find_damage(path) if path.is_file() else 'does not exist'
+    except (OSError, ValueError) as error:  # no text, or too long for a path
+        path, reason = None, f'is no path ({getattr(error, "strerror", None) or type(error).__name__})'
     if reason:
-        raise DataError(f'{str(work_dir)!r} holds no checkpoint to go on from, and {str(path)!r} {reason}, which its '
+        shown = ascii(str(path)) if path is not None else ascii(named[:80])
+        raise DataError(f'{str(work_dir)!r} holds no checkpoint to go on from, and {shown} {reason}, which its '
                         f'{LAST} names; put a checkpoint there or name it: --resume FILE. To start anew remove {LAST}')
     return path
 

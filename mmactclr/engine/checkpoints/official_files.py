@@ -13,6 +13,7 @@ from mmactclr.models import STGCN
 
 from .card import ModelCard, write_checkpoint
 from .fit import check_fit
+from .newest import aside_of
 from .official import from_official, to_official
 from .official_checks import check_whole
 from .reading import load_plain, read_checkpoint, require_file, state_of
@@ -71,7 +72,7 @@ def revert_file(src: str | Path, dst: str | Path, overwrite: bool = False) -> li
     public = to_official(state, str(src))
     notes = _unsaid(card, state, str(src)) if card else []
     path = Path(dst)
-    aside = path.with_name(f'.{path.name}.partial-{os.getpid()}')
+    aside = aside_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(public, aside)

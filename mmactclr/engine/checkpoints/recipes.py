@@ -2,9 +2,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+# default hooks that log, save, report and watch: they do not change the numbers of a step
+_WATCHING = ('checkpoint', 'collapse', 'data_guard', 'logger', 'metrics_file', 'non_finite', 'peer_watch', 'progress',
+             'report', 'resident_data', 'run_line', 'safe_checkpoint', 'timer')
 # when to log, save and test: not what training computes
-_ASIDE = ('default_hooks.checkpoint', 'default_hooks.logger', 'default_hooks.progress', 'log_processor', 'visualizer',
-          'vis_backends', 'runner_type', 'test_cfg', 'test_dataloader', 'test_evaluator')
+_ASIDE = (*(f'default_hooks.{name}' for name in _WATCHING), 'log_processor', 'visualizer', 'vis_backends',
+          'runner_type', 'test_cfg', 'test_dataloader', 'test_evaluator')
 _MISSING = 'not set'
 # characters of a value in a message
 _WIDTH = 60

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from mmactclr.errors import ConfigError, DataError
 
+from .hook_state import check_hook_state
 from .plain import find_foreign
 
-# a counter beyond it cannot come from training
-_MOST_STEPS = 2 ** 53
+# a counter beyond it cannot come from training: a thousand steps a second for 35 years
+_MOST_STEPS = 2 ** 40
 # names of all sequences of a data set are among the values
 _MOST_VALUES = 10_000_000
 # torch and numpy take seeds up to here
@@ -70,6 +71,7 @@ def check_resumable(checkpoint: Mapping[str, Any], source: str) -> None:
     foreign = find_foreign(meta.get('dataset_meta'), _MOST_VALUES, tensors=True)
     if foreign:
         raise DataError(f'checkpoint {source!r}: {foreign} in meta.dataset_meta is no plain data; {_INTACT}')
+    check_hook_state(checkpoint, meta, source)
     check_hub(checkpoint['message_hub'], source)
 
 
@@ -122,6 +124,10 @@ def check_hub(hub: Any, source: str) -> None:
         if not _is_history(history):
             raise DataError(f'checkpoint {source!r}: message_hub.log_scalars.{name[:80]} is no history of logged '
                             f'numbers; {_INTACT}')
+    best = hub.get('runtime_info', {}).get('best_score')
+    if best is not None and not _is_number(best):
+        raise DataError(f'checkpoint {source!r}: message_hub.runtime_info.best_score is {_shown(best)}, expected a '
+                        f'finite number; {_INTACT}')
     kept = hub.get('runtime_info', {}).get('keep_ckpt_ids', [])
     if not isinstance(kept, (list, tuple)) or not all(map(_is_whole, kept)):
         # files of these numbers are deleted
@@ -240,7 +246,10 @@ def _is_whole(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond every float
+        return False
 
 
 def _other_optimizer(source: str, what: str) -> ConfigError:

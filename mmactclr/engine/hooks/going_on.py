@@ -42,8 +42,9 @@ def say_what_differs(runner: Runner, meta: Mapping[str, Any], position: Position
         recipe: Of the config.
     """
     saved = meta.get('recipe')
+    anew = position is not None and position.share.steps != runner.train_loop.share.steps
     if isinstance(saved, Mapping):
-        _warn_of_recipe(runner, saved, recipe)
+        _warn_of_recipe(runner, saved, recipe, anew)
     if position is None:
         return
     before, now = position.share, runner.train_loop.share
@@ -60,14 +61,15 @@ def say_what_differs(runner: Runner, meta: Mapping[str, Any], position: Position
     if position.batches:
         text += f'; of the epoch that was interrupted {batches} steps count as done' + (
             f', {again} of its sequences are seen a second time' if again else '')
-    if before.steps != now.steps:
+    if anew:
         text += '. The schedule is that of the config, counted in the new steps'
     if before.global_batch != now.global_batch:
         text += '. The learning rate follows the global batch with auto_scale_lr.enable=True only'
     runner.logger.warning(text)
 
 
-def _warn_of_recipe(runner: Runner, saved: Mapping[str, Any], recipe: Mapping[str, Any]) -> None:
+def _warn_of_recipe(runner: Runner, saved: Mapping[str, Any], recipe: Mapping[str, Any], anew: bool) -> None:
+    """Warn of fields that differ, and of another length; ``anew``: the schedule is counted anew by the config."""
     changed = differences(saved, recipe)
     if changed:
         runner.logger.warning('the config is not the one that the checkpoint was trained with; what differs: '
@@ -75,10 +77,11 @@ def _warn_of_recipe(runner: Runner, saved: Mapping[str, Any], recipe: Mapping[st
     train = saved.get('train_cfg')
     planned = train.get('max_epochs') if isinstance(train, Mapping) else None
     if planned is not None and planned != runner.max_epochs and runner.param_schedulers:
-        runner.logger.warning(
-            f'the run was meant for {planned} epochs and is now for {runner.max_epochs}: its learning rate keeps the '
-            f'schedule of the checkpoint, whose milestones, T_max and end are those for {planned} epochs (a run that '
-            'goes on does not read param_scheduler of the config)')
+        schedule = ('its learning rate follows the schedule of the config, since an epoch has other steps: milestones, '
+                    'T_max and end of param_scheduler should be those for the new length') if anew else (
+            f'its learning rate keeps the schedule of the checkpoint, whose milestones, T_max and end are those for '
+            f'{planned} epochs (a run that goes on does not read param_scheduler of the config)')
+        runner.logger.warning(f'the run was meant for {planned} epochs and is now for {runner.max_epochs}: {schedule}')
 
 
 def starting_values(runner: Runner) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import torch
 from mmengine.dist import get_rank, get_world_size
@@ -19,6 +20,8 @@ LOST_PEER = 75
 _DONE = b'done'
 # seconds that the main thread has to say by itself what it lost
 _GRACE = 3.0
+# seconds for reading the checkpoints, and for writing the last line: on a disk that hangs both may take for ever
+_LAST_WORDS = 5.0
 
 
 class PeerWatch(threading.Thread):
@@ -28,7 +31,8 @@ class PeerWatch(threading.Thread):
     rightly take that long: one process scores the features of a whole data set while the others wait. Whether a process
     lives is known much sooner. Each counts in the store that the group was formed with; who sees that another has not
     counted for ``patience`` seconds, or can no longer reach the store, ends its process, the main thread of which
-    waits in an exchange and cannot be woken.
+    waits in an exchange and cannot be woken. A process that was stopped itself, as a job that is suspended, begins to
+    wait for the others anew: they were stopped as well, and may be woken later.
 
     Args:
         work_dir: Folder of the run, for the message.
@@ -45,6 +49,9 @@ class PeerWatch(threading.Thread):
         self._stop_now = threading.Event()
         self._seen: dict[int, tuple[bytes, float]] = {}
         self._done: set[int] = set()
+        self._beat = 0
+        # when this process looks next, if nothing stops it
+        self._due = time.monotonic()
 
     def stop(self) -> None:
         """Tell the others that this process is done, and end the thread."""
@@ -57,25 +64,42 @@ class PeerWatch(threading.Thread):
 
     def run(self) -> None:
         """Count and look, until told to stop."""
-        beat = 0
         while not self._stop_now.is_set():
-            try:
-                self._store.set(self._key(self.rank), str(beat).encode())
-                lost = self._look()
-            except Exception as error:  # the store answers with errors of many types
-                lost = f'the process that keeps the store of the run cannot be reached ({type(error).__name__})'
-            if lost:
-                self._give_up(lost)
-            beat += 1
-            self._stop_now.wait(self.interval)
+            if self._check():
+                # an exchange that noticed it too ends the process with more to say, a run that is done with nothing
+                if self._wait(_GRACE) or not torch.distributed.is_initialized():
+                    self._stop_now.set()
+                    return
+                lost = self._check()
+                if lost:
+                    self._give_up(lost)
+            self._wait(self.interval)
 
-    def _look(self) -> str:
-        """Who has not counted for too long; empty if all have."""
+    def _wait(self, seconds: float) -> bool:
+        """Wait; whether the thread is told to stop."""
+        self._due += seconds
+        return self._stop_now.wait(seconds)
+
+    def _check(self) -> str:
+        """Count, and say who is lost; empty if nobody is."""
         now = time.monotonic()
+        if now - self._due > 2 * self.interval:
+            # this process did not run meanwhile, so that it cannot tell who else did
+            self._seen.clear()
+        self._due = now
+        try:
+            self._store.set(self._key(self.rank), str(self._beat).encode())
+            self._beat += 1
+            return self._look(now)
+        except Exception as error:  # the store answers with errors of many types
+            return f'the process that keeps the store of the run cannot be reached ({type(error).__name__})'
+
+    def _look(self, now: float) -> str:
+        """Who has not counted for too long; empty if all have."""
         for rank in set(range(self.size)) - {self.rank} - self._done:
             key = self._key(rank)
             value = self._store.get(key) if self._store.check([key]) else b''
-            before, since = self._seen.get(rank, (None, now))
+            before, since = self._seen.setdefault(rank, (value, now))
             if value == _DONE:
                 self._done.add(rank)
             elif value != before:
@@ -85,17 +109,29 @@ class PeerWatch(threading.Thread):
         return ''
 
     def _give_up(self, lost: str) -> None:
-        # an exchange that noticed it too ends the process with more to say, a run that is done with nothing
-        if self._stop_now.wait(_GRACE) or not torch.distributed.is_initialized():
-            self._stop_now.set()
-            return
-        print(f'error: process {self.rank} of {self.size} (counted from 0) stops: {lost}. {self.work_dir!r}: '
-              f'{newest_text(self.work_dir)}; start all processes again with --resume', file=sys.stderr, flush=True)
+        found = [f'its checkpoints could not be read within {_LAST_WORDS:.0f} seconds']
+
+        def read() -> None:
+            found[0] = newest_text(self.work_dir)
+
+        def say() -> None:
+            print(f'error: process {self.rank} of {self.size} (counted from 0) stops: {lost}. {self.work_dir!r}: '
+                  f'{found[0]}; start all processes again with --resume', file=sys.stderr, flush=True)
+
+        for words in (read, say):
+            _attempt(words)
         os._exit(LOST_PEER)
 
     @staticmethod
     def _key(rank: int) -> str:
         return f'mmactclr/alive/{rank}'
+
+
+def _attempt(task: Callable[[], None]) -> None:
+    """Do something that may hang, for as long as there is time."""
+    thread = threading.Thread(target=task, daemon=True)
+    thread.start()
+    thread.join(_LAST_WORDS)
 
 
 @HOOKS.register_module()

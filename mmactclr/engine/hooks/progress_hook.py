@@ -1,4 +1,5 @@
 """A progress bar for people who watch, silence for log files."""
+import errno
 import sys
 import time
 from collections import deque
@@ -66,8 +67,13 @@ class ProgressHook(Hook):
         loss = f' loss {sum(losses) / len(losses):.3f}' if losses else ''
         line = (f'[{"#" * filled}{"-" * (self.width - filled)}] epoch {runner.epoch + 1}/{runner.max_epochs}'
                 f'{loss} lr {lr:.4g} left {format_duration(left)}')
-        if terminal:
-            end = '\n' if done >= total else ''
-            print(f'\r{line:<100}', end=end, flush=True)
-        else:
-            print(line, flush=True)
+        try:
+            if terminal:
+                end = '\n' if done >= total else ''
+                print(f'\r{line:<100}', end=end, flush=True)
+            else:
+                print(line, flush=True)
+        except OSError as error:
+            # the terminal is closed, and SIGHUP on its way: what it leads to should not depend on which comes first
+            if error.errno != errno.EIO:
+                raise

@@ -14,7 +14,7 @@ from mmengine.dist import all_reduce, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 
-from mmactclr.engine.checkpoints.newest import LAST, progress_of
+from mmactclr.engine.checkpoints.newest import LAST, progress_of, remove_leftovers
 from mmactclr.engine.checkpoints.writing import write_whole
 from mmactclr.engine.loops.position import POSITION, Position
 from mmactclr.engine.loops.resumable_train_loop import ResumableTrainLoop
@@ -59,6 +59,8 @@ class RunCheckpointHook(Hook):
     """
 
     priority = 'VERY_LOW'
+    #: The loop may note signals: this hook looks at them.
+    stops_runs = True
 
     def __init__(self, interval: int = 10, minutes: float | None = 30., max_keep_ckpts: int = 2,
                  milestones: Sequence[int] | None = None, save_best: str | None = None,
@@ -136,6 +138,8 @@ class RunCheckpointHook(Hook):
         if self._schedule_start is not None:
             replay_schedule(runner, self._schedule_start)
         folder = Path(runner.work_dir)
+        if is_main_process():
+            remove_leftovers(folder)
         earlier = [template.format(number) for template in (_EPOCH, _ITER) for number in _numbers(folder, template)]
         if earlier and not runner._resume:
             runner.logger.warning(f'{folder} holds checkpoints of an earlier run ({", ".join(earlier)}); those of the '
@@ -178,7 +182,18 @@ class RunCheckpointHook(Hook):
             self._stop(runner, number)
 
     def after_validation(self, runner: Runner, metrics: Mapping[str, float]) -> None:
-        """Save the best epoch, and write down that the validation is done."""
+        """Save the best epoch, and write down that the validation is done.
+
+        Raises:
+            ConfigError: If the validation gives no metric of the name ``save_best``; a checkpoint is written before.
+        """
+        if self.save_best is not None and self.save_best not in metrics:
+            if self._written != _state(runner):
+                # what was trained is not lost to a name
+                self._save(runner)
+            raise ConfigError(f'RunCheckpointHook: save_best is {self.save_best!r}, the validation gives '
+                              f'{", ".join(metrics) or "nothing"}; set default_hooks.checkpoint.save_best to one of '
+                              f'them and go on with --resume from {runner.message_hub.get_info("last_ckpt")}')
         self._update_best(runner, metrics)
         # the checkpoint of this epoch says that its validation is still to be done
         again = self._written is not None and self._written[:2] == (runner.epoch, runner.iter)
@@ -266,17 +281,9 @@ class RunCheckpointHook(Hook):
                 (Path(runner.work_dir) / template.format(number)).unlink(missing_ok=True)
 
     def _update_best(self, runner: Runner, metrics: Mapping[str, float]) -> None:
-        """Write the best epoch if this is one, and remove the one before.
-
-        Raises:
-            ConfigError: If the validation gives no such metric.
-        """
+        """Write the best epoch if this is one, and remove the one before."""
         if self.save_best is None:
             return
-        if self.save_best not in metrics:
-            raise ConfigError(f'RunCheckpointHook: save_best is {self.save_best!r}, the validation gives '
-                              f'{", ".join(metrics) or "nothing"}; set default_hooks.checkpoint.save_best to one of '
-                              'them')
         hub, value = runner.message_hub, float(metrics[self.save_best])
         best, former = hub.runtime_info.get('best_score'), hub.runtime_info.get('best_ckpt')
         better = best is None or (value > best if self.rule == 'greater' else value < best)

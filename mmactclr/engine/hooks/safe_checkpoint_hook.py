@@ -77,13 +77,6 @@ def _same(value: Any, found: Any) -> bool:
         return False
 
 
-def _without_names(dataset_meta: Any) -> Any:
-    """What is known of a data set but the names of its sequences, which would outweigh the model."""
-    if not isinstance(dataset_meta, dict):
-        return dataset_meta
-    return {name: value for name, value in dataset_meta.items() if name != 'names'}
-
-
 def _has_classifier(runner: Runner) -> bool:
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     return isinstance(model, BaseAlgorithm) and any(getattr(branch, 'head', None) is not None

@@ -15,6 +15,8 @@ from mmactclr.errors import DataError
 
 # key of a checkpoint
 POSITION = 'position'
+# more batches, processes or steps than any run has
+_MOST = 2 ** 40
 
 
 @dataclass(frozen=True)
@@ -85,17 +87,21 @@ class Position:
 
     def _is_sound(self) -> bool:
         numbers = [self.batches, *vars(self.share).values()]
-        seed_fits = self.sampler_seed is None or type(self.sampler_seed) is int
-        if not all(type(number) is int and number >= 0 for number in numbers) or not self.share.global_batch \
+        # epochs are added to it, and torch takes it with 64 bits
+        seed_fits = self.sampler_seed is None or type(self.sampler_seed) is int and abs(self.sampler_seed) < 2 ** 62
+        if not all(type(number) is int and 0 <= number < _MOST for number in numbers) or not self.share.global_batch \
                 or self.batches > self.share.steps or type(self.validated) is not bool or not seed_fits:
             return False
         states = [self.random, self.random_at_epoch]
-        if not all(torch.is_tensor(state) and state.dtype == torch.uint8 and state.ndim == 2
-                   and len(state) == self.share.processes for state in states):
+        if not all(self._is_row_each(state) and state.dtype == torch.uint8 for state in states):
             return False
         gradients = self.accumulated
-        return gradients is None or (torch.is_tensor(gradients) and gradients.ndim == 2
-                                     and len(gradients) == self.share.processes)
+        return gradients is None or self._is_row_each(gradients) and gradients.is_floating_point()
+
+    def _is_row_each(self, value: Any) -> bool:
+        """Whether it is a tensor with a row for every process."""
+        return torch.is_tensor(value) and value.layout == torch.strided and not value.is_meta and value.ndim == 2 \
+            and len(value) == self.share.processes
 
     def batches_for(self, share: Share) -> tuple[int, int]:
         """Batches that are done if the epoch is dealt out otherwise, and sequences that are seen a second time.
@@ -122,7 +128,11 @@ class Position:
                             'on from an older one: --resume FILE') from error
 
     def restore_gradients(self, runner: Runner) -> None:
-        """Give the weights the gradients that were collected."""
+        """Give the weights the gradients that were collected.
+
+        Raises:
+            DataError: If they are not as many as the run trains.
+        """
         if self.accumulated is not None:
             _set_gradients(_trained(runner), self.accumulated[get_rank()])
 
@@ -149,7 +159,8 @@ def _trained(runner: Runner) -> list[nn.Parameter]:
 def _set_gradients(parameters: list[nn.Parameter], numbers: Tensor) -> None:
     sizes = [parameter.numel() for parameter in parameters]
     if sum(sizes) != len(numbers):
-        return
+        raise DataError(f'the checkpoint holds {len(numbers)} gradients that wait for more batches, the run trains '
+                        f'{sum(sizes)} numbers; go on from a checkpoint of the end of an epoch: --resume FILE')
     for parameter, part in zip(parameters, numbers.split(sizes), strict=True):
         if not part.isnan().all():
             # a copy of its own, in the memory order of the weight, as the backward pass makes it

@@ -1,5 +1,6 @@
 """Epochs that an interrupted run goes on in the middle of."""
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -24,7 +25,8 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     validation that was due or interrupted is made up for. Calls hooks at three more points, where everything that
     belongs to a step, epoch or validation is done and ``epoch`` and ``iter`` count what is finished:
     ``after_step(runner, batch_idx)``, ``after_epoch(runner)`` and ``after_validation(runner, metrics)``. SIGTERM,
-    SIGINT and SIGUSR1 are noted in ``signals``; what follows from them is up to :class:`RunCheckpointHook`.
+    SIGINT, SIGUSR1 and SIGHUP are noted in ``signals`` where a hook has ``stops_runs = True``, as
+    :class:`RunCheckpointHook` does, which stops the run; without one they do what they do elsewhere.
 
     Args:
         args: Those of mmengine's EpochBasedTrainLoop.
@@ -70,7 +72,9 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
 
     def run(self) -> nn.Module:
         """Train, validate, and call the hooks."""
-        with self.signals:
+        # noted where nobody looks they would be lost
+        heeded = any(getattr(hook, 'stops_runs', False) for hook in self.runner.hooks)
+        with self.signals if heeded else nullcontext():
             self.runner.call_hook('before_train')
             if self.resumed is not None:
                 if self.share == self.resumed.share:
