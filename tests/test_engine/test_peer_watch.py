@@ -1,5 +1,6 @@
 """When a process counts as lost: not for time in which the watching one was stopped itself. The clock is made up."""
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -41,7 +42,7 @@ class World:
     def _value(self, key):
         if not key.endswith('/1'):
             return self.values.get(key)
-        beats = [time for time in range(0, int(self.now) + 1, int(INTERVAL)) if self.awake(time)]
+        beats = [beat for beat in range(0, int(self.now) + 1, int(INTERVAL)) if self.awake(beat)]
         return str(beats[-1]).encode() if beats else None
 
     def wait(self, seconds: float) -> bool:
@@ -146,3 +147,18 @@ def test_a_disk_that_hangs_keeps_no_process(world, tmp_path, monkeypatch, capsys
     finally:
         never.set()
     assert 'its checkpoints could not be read within' in capsys.readouterr().err
+
+
+def test_a_store_that_hangs_ends_who_asks_it(world, tmp_path, monkeypatch, capsys):
+    """As where its process is stopped: no error, no answer. Here time is that of the machine."""
+    never = threading.Event()
+    monkeypatch.setattr(peer_watch_hook, '_GRACE', .1)
+    monkeypatch.setattr(peer_watch_hook.time, 'monotonic', time.perf_counter)
+    monkeypatch.setattr(world, 'check', lambda keys: never.wait(60), raising=False)
+    thread = PeerWatch(str(tmp_path), patience=.3, interval=.1)
+    try:
+        with pytest.raises(Ended):
+            thread.run()
+    finally:
+        never.set()
+    assert 'keeps the store of the run no longer answers' in capsys.readouterr().err

@@ -4,6 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import torch
 from mmengine.dist import get_rank, get_world_size
@@ -57,20 +58,23 @@ class PeerWatch(threading.Thread):
         """Tell the others that this process is done, and end the thread."""
         self._stop_now.set()
         self.join(timeout=2 * self.interval)
-        try:
-            self._store.set(self._key(self.rank), _DONE)
-        except Exception:  # whoever kept the store is done already
-            pass
+
+        def tell() -> None:
+            # whoever kept the store may be done already
+            with suppress(Exception):
+                self._store.set(self._key(self.rank), _DONE)
+
+        _attempt(tell)
 
     def run(self) -> None:
         """Count and look, until told to stop."""
         while not self._stop_now.is_set():
-            if self._check():
+            if self._check(self.patience):
                 # an exchange that noticed it too ends the process with more to say, a run that is done with nothing
                 if self._wait(_GRACE) or not torch.distributed.is_initialized():
                     self._stop_now.set()
                     return
-                lost = self._check()
+                lost = self._check(_GRACE)
                 if lost:
                     self._give_up(lost)
             self._wait(self.interval)
@@ -80,13 +84,27 @@ class PeerWatch(threading.Thread):
         self._due += seconds
         return self._stop_now.wait(seconds)
 
-    def _check(self) -> str:
-        """Count, and say who is lost; empty if nobody is."""
+    def _check(self, limit: float) -> str:
+        """Count, and say who is lost, the store after ``limit`` seconds without an answer; empty if nobody is."""
         now = time.monotonic()
         if now - self._due > 2 * self.interval:
             # this process did not run meanwhile, so that it cannot tell who else did
             self._seen.clear()
         self._due = now
+        answers: list[str] = []
+        # the store has no time limit of its own: where the process that keeps it hangs, so does who asks it
+        asking = threading.Thread(target=lambda: answers.append(self._ask(now)), daemon=True)
+        asking.start()
+        waited = 0.
+        while asking.is_alive() and waited < limit:
+            before = time.monotonic()
+            asking.join(self.interval)
+            took = time.monotonic() - before
+            waited = waited + took if took < 3 * self.interval else 0.
+        return answers[0] if answers else 'the process that keeps the store of the run no longer answers'
+
+    def _ask(self, now: float) -> str:
+        """Count in the store, and look there for the others."""
         try:
             self._store.set(self._key(self.rank), str(self._beat).encode())
             self._beat += 1
