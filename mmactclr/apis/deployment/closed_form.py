@@ -30,7 +30,7 @@ def projector_layers(projector: nn.Module) -> list[nn.Module]:
 def closed_anchor_gradient(pooled: Tensor, projector: nn.Module, z_anchor: Tensor) -> Tensor:
     """What :func:`mmactclr.models.heads.anchor_gradient` gives, from products and comparisons alone.
 
-    With z = g(pooled), unit vectors u = z / |z| and a of the anchor: d(-cos)/dz = (cos u - a) / |z|, then back through
+    With z = g(pooled), unit vectors u = z / ‖z‖ and a of the anchor: d(-cos)/dz = (cos u - a) / ‖z‖, then back through
     the layers: W^T of a fully connected one, the mask x > 0 of a ReLU, the factor of a batch norm.
 
     Args:
