@@ -1,5 +1,6 @@
 """Which checkpoint of a folder a run goes on from."""
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -55,8 +56,9 @@ def test_a_run_that_went_on_from_an_older_file_is_newer(tmp_path):
     assert find_newest(tmp_path) == again
 
 
-@pytest.mark.parametrize('damage', ['cut', 'bit', 'empty', 'code', 'text'])
-def test_a_damaged_one_is_left_out_and_named(tmp_path, said, damage):
+@pytest.mark.parametrize('damage', ['cut', 'bit', 'empty', 'code', 'text', 'packed'])
+def test_a_damaged_one_is_left_out_and_named(tmp_path, said, damage, monkeypatch):
+    load = torch.load
     good, bad = write(tmp_path / 'epoch_1.pth', 1, 10), write(tmp_path / 'epoch_2.pth', 2, 20)
     content = bytearray(bad.read_bytes())
     if damage == 'bit':
@@ -66,7 +68,13 @@ def test_a_damaged_one_is_left_out_and_named(tmp_path, said, damage):
         damage, content))
     if damage == 'code':
         torch.save({'meta': dict(epoch=2, iter=20), 'code': os.system}, bad)
+    if damage == 'packed':
+        # a few bytes that unpack to many; nothing may try
+        with zipfile.ZipFile(bad, 'w', zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr('archive/data.pkl', bytes(10 ** 7))
+        monkeypatch.setattr(torch, 'load', lambda path, **kwargs: load(path, **kwargs) if path == good else 1 / 0)
     assert find_newest(tmp_path) == good
+    assert damage != 'packed' or 'is a packed archive' in said[0]
     assert len(said) == 1 and 'epoch_2.pth' in said[0] and 'damaged' in said[0]
     good.write_bytes(good.read_bytes()[:1000])
     with pytest.raises(DataError, match='all checkpoints.*epoch_1.pth.*epoch_2.pth.*start anew'):

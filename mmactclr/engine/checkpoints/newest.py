@@ -5,7 +5,6 @@ import re
 import socket
 import time
 import warnings
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,8 @@ import torch
 from mmengine.logging import print_log
 
 from mmactclr.errors import DataError
+
+from .reading import check_packing, check_zip
 
 # name of the file that holds the path of the newest checkpoint
 LAST = 'last_checkpoint'
@@ -110,13 +111,12 @@ def is_session(value: Any) -> bool:
 def find_damage(path: str | Path) -> str | None:
     """What is wrong with a file that should be a whole checkpoint, None if nothing is."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        check_zip(Path(path))
+    except DataError as error:
+        return str(error)
+    except Exception as error:  # zipfile, zlib and struct have errors of their own
         return f'it was cut short or is no checkpoint ({type(error).__name__}: {error})'
-    except Exception as error:  # zlib and struct have errors of their own
-        return f'it cannot be read ({type(error).__name__})'
-    return f'the checksum of {broken} in it is wrong' if broken else None
+    return None
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -194,6 +194,7 @@ class _Damaged(Exception):
 def _read_progress(path: Path) -> Progress | None:
     """Progress of a file, of which only the index is read."""
     try:
+        check_packing(path)
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             checkpoint = torch.load(path, map_location='cpu', weights_only=True, mmap=True)

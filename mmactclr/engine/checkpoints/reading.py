@@ -51,7 +51,7 @@ def load_plain(path: Path) -> Any:
     with path.open('rb') as file:
         start = file.read(len(_ZIP))
     if start == _ZIP:
-        _check_zip(path)
+        check_zip(path)
     with warnings.catch_warnings():
         # what the restricted reader thinks of the file's pickle format ends in a line of the caller's
         warnings.simplefilter('ignore')
@@ -60,15 +60,31 @@ def load_plain(path: Path) -> Any:
     return content
 
 
-def _check_zip(path: Path) -> None:
-    """Refuse an archive whose parts are packed, overlap or differ from their checksums, before torch unpacks it."""
+def check_packing(path: Path) -> None:
+    """Refuse an archive whose parts are packed or overlap, before torch unpacks it; reads its index alone.
+
+    Raises:
+        DataError: If they are.
+        Exception: Whatever :mod:`zipfile` raises of what is no whole archive.
+    """
     with zipfile.ZipFile(path) as archive:
         parts = archive.infolist()
-        packed = next((part.filename for part in parts if part.compress_type != zipfile.ZIP_STORED), None)
-        if packed is not None or sum(part.file_size for part in parts) > path.stat().st_size:
-            # a few bytes may unpack to any number of them
-            raise DataError(f'checkpoint {str(path)!r} is a packed archive (part {packed or parts[0].filename!a}), '
-                            'torch.save writes its parts as they are; unpack it and save it anew')
+    packed = next((part.filename for part in parts if part.compress_type != zipfile.ZIP_STORED), None)
+    if packed is not None or sum(part.file_size for part in parts) > path.stat().st_size:
+        # a few bytes may unpack to any number of them
+        raise DataError(f'checkpoint {str(path)!r} is a packed archive (part {packed or parts[0].filename!a}), '
+                        'torch.save writes its parts as they are; unpack it and save it anew')
+
+
+def check_zip(path: Path) -> None:
+    """:func:`check_packing`, and that every part has the checksum that it was written with.
+
+    Raises:
+        DataError: If one of them has another one, or the archive is packed.
+        Exception: Whatever :mod:`zipfile` raises of what is no whole archive.
+    """
+    check_packing(path)
+    with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
     if damaged is not None:
         raise DataError(f'checkpoint {str(path)!r} is damaged: the checksum of its part {damaged!a} is another one '
