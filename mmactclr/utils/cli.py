@@ -25,6 +25,29 @@ class OptionsAction(DictAction):
             parser.error(f'{option_string} {" ".join(values)[:200]}: {str(error)[:200]}')
 
 
+def add_model_and_data(parser: argparse.ArgumentParser, part: str = 'test', stream: bool = False) -> None:
+    """What every tool asks for that shows what a model makes of recordings.
+
+    Args:
+        parser: Parser of the tool.
+        part: Part of the split that is looked at unless another one is named.
+        stream: Whether one of several streams can be chosen.
+    """
+    parser.add_argument('config', help='config file, or the name of a config of this package')
+    parser.add_argument('checkpoint', help='checkpoint of that config')
+    parser.add_argument('--split-part', choices=['train', 'test', 'both'], default=part,
+                        help=f'part of the split to take the sequences from; default {part}')
+    if stream:
+        parser.add_argument('--stream', help='which stream of a model with several; default the first')
+    add_config_options(parser)
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """``--cfg-options`` of a tool."""
+    parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, metavar='K=V', default={},
+                        help='override entries of the config, e.g. data_root=data/other')
+
+
 @contextmanager
 def report_errors() -> Iterator[None]:
     """Turn errors that a user can act on into one line on stderr and exit code 1; interrupts into 130."""

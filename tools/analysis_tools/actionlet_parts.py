@@ -16,17 +16,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    from mmactclr.utils.cli import OptionsAction
+    from mmactclr.utils.cli import add_model_and_data
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file, or the name of a config of this package')
-    parser.add_argument('checkpoint', help='checkpoint of that config')
     parser.add_argument('--out', metavar='FILE', help='CSV file to write as well')
-    parser.add_argument('--split-part', choices=['train', 'test', 'both'], default='both',
-                        help='part of the split to take the sequences from; default both')
-    parser.add_argument('--stream', help='which stream of a model with several; default the first')
-    parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, metavar='K=V', default={},
-                        help='override entries of the config, e.g. data_root=data/other')
+    add_model_and_data(parser, 'both', stream=True)
     return parser.parse_args(argv)
 
 

@@ -15,18 +15,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    from mmactclr.utils.cli import OptionsAction
+    from mmactclr.utils.cli import add_model_and_data
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file, or the name of a config of this package')
-    parser.add_argument('checkpoint', help='checkpoint of that config')
     parser.add_argument('--out', required=True, metavar='FILE', help='PNG file to write')
     parser.add_argument('--num', type=int, default=6,
                         help='classes to show, a sequence of each; default 6')
-    parser.add_argument('--split-part', choices=['train', 'test', 'both'], default='test',
-                        help='part of the split to take the sequences from; default test')
-    parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, metavar='K=V', default={},
-                        help='override entries of the config, e.g. data_root=data/other')
+    add_model_and_data(parser)
     return parser.parse_args(argv)
 
 
