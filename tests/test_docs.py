@@ -48,7 +48,8 @@ def test_options_of_the_tools_exist(page):
         datasets = ROOT / 'mmactclr' / 'datasets'
         formats = [path for room in ('converters', 'exporters') for path in (datasets / room).glob('*.py')]
         parts = (ROOT / 'mmactclr' / 'apis' / 'benchmark').glob('*.py') if tool.endswith('benchmark.py') else ()
-        source = ''.join(path.read_text() for path in [ROOT / tool, *formats, *parts, ROOT / 'mmactclr' / 'utils' / 'cli.py'])
+        shared = ROOT / 'mmactclr' / 'utils' / 'cli.py'
+        source = ''.join(path.read_text() for path in [ROOT / tool, *formats, *parts, shared])
         for option in set(re.findall(r'(--[a-z-]+)', rest)) - {'--help'}:
             assert f"'{option}'" in source, f'{tool} {option}'
 
