@@ -5,6 +5,7 @@ import io
 import json
 import runpy
 import shutil
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -64,7 +65,10 @@ class Page(HTMLParser):
 def run(tiny_archive, tiny_config, tmp_path_factory):
     """Work dir of a training and a test."""
     folder = tmp_path_factory.mktemp('report') / 'tiny'
-    run_training(tiny_config(tiny_archive), folder)
+    trained = run_training(tiny_config(tiny_archive), folder)
+    # the second in which a run began is the name of its folder
+    while time.strftime('%Y%m%d_%H%M%S') == trained.timestamp:
+        time.sleep(.05)
     run_test(tiny_config(tiny_archive), folder / 'epoch_2.pth', folder)
     return folder
 
