@@ -1,4 +1,4 @@
-"""benchmarks/streaming.py looks at the same windows in PyTorch and through an exported file, and writes what it timed."""
+"""benchmarks/streaming.py looks at the same windows in PyTorch and through an exported file; it writes what it timed."""
 import json
 import subprocess
 import sys
