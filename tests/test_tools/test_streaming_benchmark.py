@@ -1,4 +1,4 @@
-"""benchmarks/streaming.py looks at the same windows in PyTorch and through an exported file; it writes what it timed."""
+"""benchmarks/streaming.py looks at the same windows in PyTorch and through an exported file; it writes its times."""
 import json
 import subprocess
 import sys
