@@ -211,6 +211,9 @@ def _actionlet_of(branch: SingleStream, anchor: Tensor | None) -> _Actionlet:
             feature_map, rows = branch.encode(branch.backbone, x, anchor[None].flatten(2).abs().amax(2) > 0)
             return _Actionlet(ActionletHead(branch.layout), projector(rows.mean(feature_map.mean((2, 3)))))
     if isinstance(branch, ActCLR) and branch.anchor_source != 'batch' and bool(branch.anchor_ready):
+        if branch.num_anchors > 1:
+            raise ConfigError(f'the model compares with {branch.num_anchors} anchors, an exported one with one; give '
+                              'recordings whose mean motion is taken: anchor=, or --anchor INPUT')
         return _Actionlet(branch.actionlet_head, branch.anchor_projection())
     raise ConfigError(f"part is 'actionlet', but the {type(branch).__name__} of stream {branch.stream!r} has no static "
                       'anchor; give recordings whose mean motion is taken: anchor=, or --anchor INPUT')

@@ -1,8 +1,9 @@
-"""The static anchor: the mean motion of the training set, or of the keys seen so far."""
+"""The static anchor: the mean motion of the training set, of groups of it, or of the keys seen so far."""
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, broadcast
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
@@ -27,14 +28,8 @@ def mean_motion(dataset: Dataset, chunk: int = 256) -> torch.Tensor:
     if len(dataset) == 0:
         raise ConfigError('StaticAnchorHook: the training set is empty')
     divided = getattr(dataset, 'divided', False)
-    positions = dataset.counted() if divided else range(len(dataset))
     total = torch.zeros_like(dataset[0]['inputs'], dtype=torch.float64)
-    for start in range(0, len(positions), chunk):
-        indices = list(positions[start:start + chunk])
-        # a wrapped dataset, such as ConcatDataset, gives single samples only
-        whole_batch = getattr(dataset, '__getitems__', None)
-        batch = whole_batch(indices) if whole_batch else [dataset[i] for i in indices]
-        joints = skeleton_collate(batch)['inputs']
+    for indices, joints in _chunks(dataset, chunk):
         part = joints.to(torch.float64).sum(0)
         if not torch.isfinite(part).all():
             finite = torch.isfinite(joints.flatten(1)).all(1).tolist()
@@ -46,6 +41,61 @@ def mean_motion(dataset: Dataset, chunk: int = 256) -> torch.Tensor:
     if divided:
         all_reduce(total)
     return (total / (dataset.total if divided else len(dataset))).float()
+
+
+def group_motions(dataset: Dataset, count: int, rounds: int = 20, seed: int = 0) -> torch.Tensor:
+    """Mean motions of groups of alike sequences, by Lloyd's k-means; (count, M, T, V, C) float32.
+
+    A group that has lost all its sequences keeps its mean. Of a dataset that processes have divided, all of them have
+    to call this.
+
+    Args:
+        dataset: Prepared sequences; of divided ones each process holds its share.
+        count: Number of groups.
+        rounds: Steps at most; less where no sequence changes its group.
+        seed: Of the sequences, of the first process, that the groups begin with.
+
+    Raises:
+        ConfigError: If there are fewer sequences than groups.
+    """
+    divided = getattr(dataset, 'divided', False)
+    positions = dataset.counted() if divided else range(len(dataset))
+    if len(positions) < count:
+        raise ConfigError(f'StaticAnchorHook: {count} anchors of {len(positions)} training sequences; '
+                          'set model.num_anchors to fewer')
+    first = torch.randperm(len(positions), generator=torch.Generator().manual_seed(seed))[:count].tolist()
+    means = torch.stack([dataset[positions[i]]['inputs'] for i in first]).double()
+    broadcast(means)
+    before = None
+    for _ in range(rounds):
+        total, members = torch.zeros_like(means), torch.zeros(count, dtype=torch.float64)
+        group = []
+        for _, joints in _chunks(dataset, 256):
+            nearest = torch.cdist(joints.double().flatten(1), means.flatten(1)).argmin(1)
+            total.index_add_(0, nearest, joints.double())
+            members += nearest.bincount(minlength=count)
+            group.append(nearest)
+        changed = torch.tensor(1.0 if before is None else float((torch.cat(group) != before).sum()))
+        if divided:
+            for each in (total, members, changed):
+                all_reduce(each)
+        filled = members > 0
+        means[filled] = total[filled] / members[filled][:, None, None, None, None]
+        if not changed:
+            break
+        before = torch.cat(group)
+    return means.float()
+
+
+def _chunks(dataset: Dataset, chunk: int) -> Iterator[tuple[Sequence[int], torch.Tensor]]:
+    """Positions and prepared joints (n, M, T, V, C) of every sequence that this process counts, n at a time."""
+    positions = dataset.counted() if getattr(dataset, 'divided', False) else range(len(dataset))
+    for start in range(0, len(positions), chunk):
+        indices = list(positions[start:start + chunk])
+        # a wrapped dataset, such as ConcatDataset, gives single samples only
+        whole_batch = getattr(dataset, '__getitems__', None)
+        batch = whole_batch(indices) if whole_batch else [dataset[i] for i in indices]
+        yield indices, skeleton_collate(batch)['inputs']
 
 
 def _names(dataset: Dataset, positions: list[int]) -> str:
@@ -60,9 +110,9 @@ def _names(dataset: Dataset, positions: list[int]) -> str:
 class StaticAnchorHook(Hook):
     """Gives every branch its static anchor.
 
-    The mean of the training set is streamed before the first step of a run; a resumed run keeps that of its
-    checkpoint. An anchor that follows the keys (``anchor='ema'``) moves after every step, and one of the batch needs
-    no hook.
+    The mean of the training set, and those of its groups where a model has several anchors, are taken before the first
+    step of a run; a resumed run keeps those of its checkpoint. An anchor that follows the keys (``anchor='ema'``) moves
+    after every step; one of the batch or of its features needs no hook.
 
     Args:
         momentum: Share of the old anchor that an ``ema`` anchor keeps at every step, between 0 and 1.
@@ -87,10 +137,13 @@ class StaticAnchorHook(Hook):
             return
         dataset = runner.train_dataloader.dataset
         anchor = mean_motion(dataset)
+        groups = {count: group_motions(dataset, count) for count in {branch.num_anchors for branch in waiting}
+                  if count > 1}
         for branch in waiting:
-            branch.set_anchor(anchor)
-        count = getattr(dataset, 'total', len(dataset))
-        runner.logger.info(f'static anchor: mean of {count} training sequences')
+            branch.set_anchor(anchor, groups.get(branch.num_anchors))
+        total = getattr(dataset, 'total', len(dataset))
+        kind = ' and '.join(['mean', *(f'means of {count} groups' for count in sorted(groups))])
+        runner.logger.info(f'static anchor: {kind} of {total} training sequences')
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: Any = None) -> None:

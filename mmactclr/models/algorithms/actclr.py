@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmactclr.errors import ConfigError
 from mmactclr.models.data_preprocessor import Mix
+from mmactclr.models.heads import nearest_anchor
 from mmactclr.models.persons import PersonRows
 from mmactclr.registry import MODELS
 from mmactclr.transforms import to_stream
@@ -33,7 +34,8 @@ class ActCLR(MoCo):
 
     Args:
         actionlet_head: Config of the :class:`ActionletHead`.
-        mining_loss: Config of the :class:`SimilarityMiningLoss` of stage two.
+        mining_loss: Config of the :class:`SimilarityMiningLoss` of stage two; an :class:`InfoNCELoss` in its place
+            is the limit of a teacher that knows the key alone (Eq. 8).
         stage_epochs: Epochs of stage one and of stage two, together those of the run; ``(0, n)`` is stage two alone,
             ``(n, 0)`` stage one.
         max_persons: Persons M of the static anchor, as the dataset prepares them.
@@ -42,9 +44,13 @@ class ActCLR(MoCo):
             the actionlet of the first in the second. ``dict(mixed=VIEW, weighted_by=VIEW)`` is a view with a
             :class:`SkeletonMix` as it is, whose target is mixed like its content: by the actionlet of the
             ``inside`` view of an earlier term, which has to show the same moments.
-        anchor: What the static anchor is the mean of: the training set (``dataset``), the keys of every ``batch``, or
-            those of all batches with exponentially fading weights (``ema``).
-        key_pooling: ``safp``, or ``mean`` for the normalised mean of the keys by that and by average pooling.
+        anchor: What the static anchor is the mean of: the training set (``dataset``), the keys of every ``batch``,
+            those of all batches with exponentially fading weights (``ema``), or the pooled features of the keys of
+            every batch (``feature``).
+        num_anchors: Mean motions of so many groups of the training set instead of one of all; a sequence is compared
+            with the nearest. For ``anchor='dataset'``.
+        key_pooling: ``safp``; ``average`` for plain average pooling; or ``mean`` for the normalised mean of the keys
+            by both.
         mix_temperature: Temperature of the weights exp(A / temperature) that mix a target.
         kwargs: Arguments of :class:`MoCo`.
 
@@ -54,14 +60,16 @@ class ActCLR(MoCo):
     Attributes:
         anchor: (M, T, V, C) static anchor in the stream of this method; filled by ``StaticAnchorHook``
             unless it is that of the batch.
+        group_anchors: (num_anchors, M, T, V, C) anchors of groups, where there are several.
         pending_anchor: (M, T, V, C) mean of the last step's keys that waits for an ``ema`` anchor.
     """
 
     def __init__(self, actionlet_head: Mapping[str, Any], mining_loss: Mapping[str, Any],
                  stage_epochs: tuple[int, int] = (100, 300), max_persons: int = 2, num_frames: int = 50,
                  terms: Sequence[Mapping[str, str]] = PAPER_TERMS,
-                 anchor: Literal['dataset', 'batch', 'ema'] = 'dataset',
-                 key_pooling: Literal['safp', 'mean'] = 'safp', mix_temperature: float = 0.1, **kwargs: Any) -> None:
+                 anchor: Literal['dataset', 'batch', 'ema', 'feature'] = 'dataset', num_anchors: int = 1,
+                 key_pooling: Literal['safp', 'average', 'mean'] = 'safp', mix_temperature: float = 0.1,
+                 **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.actionlet_head = MODELS.build({'layout': self.layout, **actionlet_head})
         self.mining_loss = MODELS.build(dict(mining_loss))
@@ -69,17 +77,23 @@ class ActCLR(MoCo):
         if len(self.stage_epochs) != 2 or min(self.stage_epochs) < 0:
             raise ConfigError(f'ActCLR: stage_epochs is {self.stage_epochs}, expected two numbers from 0 up: the '
                               'epochs of stage one and of stage two')
-        for name, value, known in (('anchor', anchor, ('dataset', 'batch', 'ema')),
-                                   ('key_pooling', key_pooling, ('safp', 'mean'))):
+        for name, value, known in (('anchor', anchor, ('dataset', 'batch', 'ema', 'feature')),
+                                   ('key_pooling', key_pooling, ('safp', 'average', 'mean'))):
             if value not in known:
                 raise ConfigError(f'ActCLR: {name} is {value!r}, expected one of {", ".join(known)}')
+        if num_anchors < 1 or num_anchors > 1 and anchor != 'dataset':
+            raise ConfigError(f'ActCLR: num_anchors is {num_anchors} and anchor {anchor!r}, expected 1, or more with '
+                              "anchor='dataset'")
         if mix_temperature <= 0:
             raise ConfigError(f'ActCLR: mix_temperature is {mix_temperature}, expected a positive number')
         self.terms = _checked_terms(terms)
         self.anchor_source, self.key_pooling, self.mix_temperature = anchor, key_pooling, mix_temperature
         channels = getattr(self.backbone, 'in_channels', 3)
-        self.register_buffer(
-            'anchor', torch.zeros(max_persons, num_frames, self.layout.num_joints, channels))
+        self.num_anchors = num_anchors
+        shape = (max_persons, num_frames, self.layout.num_joints, channels)
+        self.register_buffer('anchor', torch.zeros(shape))
+        if num_anchors > 1:
+            self.register_buffer('group_anchors', torch.zeros(num_anchors, *shape))
         self.register_buffer('anchor_ready', torch.zeros((), dtype=torch.bool))
         self.pending_anchor: Tensor | None = None
 
@@ -123,13 +137,15 @@ class ActCLR(MoCo):
         for name, query, mask, target in queries:
             with self.branch_rng(name):
                 z_q = self.projector(self.pool(self.backbone, query, mask))
-                loss, teacher_entropy = self.mining_loss(z_q, target, memory, **self.teach(target, memory, teachers))
+                mined = self.mining_loss(z_q, target, memory, **self.teach(target, memory, teachers))
+            # a teacher of one key alone, as InfoNCE has it, has no entropy
+            loss, teacher_entropy = mined if isinstance(mined, tuple) else (mined, 0.)
             divergence = divergence + loss.detach() - teacher_entropy
             yield 'loss_mining' if len(queries) == 1 else f'loss_mining_{name}', loss
         # of several terms the mean: each bounds the information that its own query shares with the key
         self.log_scalars = {
             'mi_bound': self.log_candidates(memory) - divergence / len(queries), 'kl': divergence,
-            'anchor_similarity': F.cosine_similarity(z_k, z_anchor).mean(), **scalars}
+            'anchor_similarity': F.cosine_similarity(z_k, nearest_anchor(z_k, z_anchor)).mean(), **scalars}
 
     def teach(self, target: Tensor, memory: Tensor, teachers: dict[int, Any]) -> dict[str, Any]:
         """The teacher's part of a mining loss that can be had apart, computed once for all terms of one target."""
@@ -169,6 +185,8 @@ class ActCLR(MoCo):
     def key(self, x: Tensor, mask: Tensor, z_anchor: Tensor) -> Tensor:
         """Key projection (N, D) of a weak view (N, M, T, V, C), pooled over its actionlet (section 3.4)."""
         feature_map, rows = self.encode(self.backbone_k, x, mask)
+        if self.key_pooling == 'average':
+            return self.projector_k(rows.mean(feature_map.mean((2, 3))))
         actionlet = self.actionlet_head(feature_map, rows, self.projector_k, z_anchor)
         z_k = self.projector_k(rows.mean(self.actionlet_head.pool(feature_map, actionlet), present_only=True))
         if self.key_pooling == 'safp':
@@ -221,8 +239,8 @@ class ActCLR(MoCo):
         return mean
 
     @torch.no_grad()
-    def set_anchor(self, anchor: Tensor) -> None:
-        """Take (M, T, V, C) joints as the static anchor.
+    def set_anchor(self, anchor: Tensor, groups: Tensor | None = None) -> None:
+        """Take (M, T, V, C) joints as the static anchor, and (num_anchors, M, T, V, C) as those of groups.
 
         Raises:
             ConfigError: If they have another shape than the model was built for.
@@ -233,6 +251,12 @@ class ActCLR(MoCo):
                 f'{tuple(anchor.shape)}; set max_persons, num_frames and layout at the top of the config, '
                 'in_channels of the backbone to C')
         self.anchor.copy_(to_stream(anchor, self.stream, self.layout))
+        if self.num_anchors > 1:
+            if groups is None or groups.shape != self.group_anchors.shape:
+                raise ConfigError(f'ActCLR: num_anchors is {self.num_anchors}, but the anchors of groups have the '
+                                  f'shape {None if groups is None else tuple(groups.shape)}, expected '
+                                  f'{tuple(self.group_anchors.shape)} (K, M, T, V, C)')
+            self.group_anchors.copy_(to_stream(groups, self.stream, self.layout))
         self.anchor_ready.fill_(True)
 
     @torch.no_grad()
@@ -250,19 +274,28 @@ class ActCLR(MoCo):
     def anchor_projection(self, keys: Tensor | None = None) -> Tensor:
         """Projection (1, D) of the static anchor by the key encoder; eval mode, one sample has no statistics.
 
+        Of several anchors all projections (num_anchors, D).
+
         Args:
             keys: (N, M, T, V, C) keys of this step in the stream of this method, for an anchor that is their mean.
         """
-        anchor = self.anchor
+        anchor = self.anchor[None] if self.num_anchors == 1 else self.group_anchors
+        if self.anchor_source == 'feature':
+            if keys is None:
+                raise ConfigError("ActCLR: anchor='feature' is the mean feature of a batch, so there is none without "
+                                  'sequences')
+            with eval_mode(self.backbone_k, self.projector_k):
+                mean = self.pool(self.backbone_k, keys, _present(keys)).mean(0, keepdim=True)
+                all_reduce(mean, op='mean')
+                return self.projector_k(mean)
         if self.anchor_source == 'batch' or self.anchor_source == 'ema' and not self.anchor_ready:
             if keys is not None:
-                anchor = self.batch_mean(keys)
+                anchor = self.batch_mean(keys)[None]
         elif not self.anchor_ready:
             raise ConfigError('StaticAnchorHook is missing from custom_hooks: stage two needs the mean motion of '
                               "the training set; add dict(type='StaticAnchorHook') to custom_hooks")
         with eval_mode(self.backbone_k, self.projector_k):
-            mask = anchor[None].flatten(2).abs().amax(2) > 0
-            return self.projector_k(self.pool(self.backbone_k, anchor[None], mask))
+            return self.projector_k(self.pool(self.backbone_k, anchor, _present(anchor)))
 
     @torch.no_grad()
     def online_actionlet(self, x: Tensor, mask: Tensor, z_anchor: Tensor) -> tuple[Tensor, PersonRows]:
@@ -316,6 +349,11 @@ def find_actionlet(method: nn.Module, head: nn.Module, keypoint: Tensor, mask: T
         x = to_stream(keypoint, method.stream, method.layout)
         feature_map, rows = method.encode(method.backbone, x, mask)
         return rows.unfold(head(feature_map, rows, projector, z_anchor))
+
+
+def _present(x: Tensor) -> Tensor:
+    """Which persons (N, M) of (N, M, T, V, C) are there."""
+    return x.flatten(2).abs().amax(2) > 0
 
 
 def _checked_terms(terms: Sequence[Mapping[str, str]]) -> tuple[dict[str, str], ...]:

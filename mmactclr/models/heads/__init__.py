@@ -3,6 +3,7 @@ from .actionlet import (
     ActionletHead,
     actionlet_map,
     anchor_gradient,
+    nearest_anchor,
     part_neighbourhood,
     select_region,
     semantic_aware_pooling,
@@ -10,5 +11,5 @@ from .actionlet import (
 )
 from .classification import ClassificationHead
 
-__all__ = ['ActionletHead', 'ClassificationHead', 'actionlet_map', 'anchor_gradient', 'part_neighbourhood',
-           'select_region', 'semantic_aware_pooling', 'upsample_region']
+__all__ = ['ActionletHead', 'ClassificationHead', 'actionlet_map', 'anchor_gradient', 'nearest_anchor',
+           'part_neighbourhood', 'select_region', 'semantic_aware_pooling', 'upsample_region']

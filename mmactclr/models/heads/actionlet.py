@@ -18,6 +18,14 @@ Selection = Literal['binary', 'max', 'saturate']
 RELEASE_SATURATION = 1e-8
 
 
+def nearest_anchor(z: Tensor, z_anchor: Tensor) -> Tensor:
+    """Of several anchors (K, D) for every projection (N, D) the most similar, (N, D); a single one as it is, (1, D)."""
+    if len(z_anchor) == 1:
+        return z_anchor
+    similarity = F.normalize(z, dim=1) @ F.normalize(z_anchor, dim=1).t().to(z.dtype)
+    return z_anchor[similarity.argmax(1)]
+
+
 def anchor_gradient(pooled: Tensor, projector: nn.Module, z_anchor: Tensor) -> Tensor:
     """Gradient of ``-cos(z, z_anchor)`` with respect to the pooled feature.
 
@@ -26,7 +34,7 @@ def anchor_gradient(pooled: Tensor, projector: nn.Module, z_anchor: Tensor) -> T
     Args:
         pooled: (N, C) pooled features.
         projector: Maps (N, C) to (N, D).
-        z_anchor: (1, D) projection of the static anchor, of any length.
+        z_anchor: (1, D) projection of the static anchor, of any length; of several (K, D) the nearest counts.
 
     Returns:
         (N, C) gradient, one row a sequence.
@@ -34,7 +42,8 @@ def anchor_gradient(pooled: Tensor, projector: nn.Module, z_anchor: Tensor) -> T
     with torch.enable_grad():
         leaf = pooled.detach().requires_grad_(True)
         z = projector(leaf)
-        distance = -F.cosine_similarity(z, z_anchor.detach().to(z.dtype), dim=1).sum()
+        nearest = nearest_anchor(z.detach(), z_anchor.detach())
+        distance = -F.cosine_similarity(z, nearest.to(z.dtype), dim=1).sum()
         return torch.autograd.grad(distance, leaf)[0]
 
 
