@@ -2,6 +2,7 @@
 import importlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -143,8 +144,8 @@ def check_parity(found: Mapping[str, float], model: nn.Module, keypoint: Tensor,
     rounding = sensitivities(model, keypoint, mask, beyond, anchor) if beyond else {}
     for name in beyond:
         if found[name] <= _ROUNDING_MARGIN * rounding[name]:
-            print_log(f'output {name!r} is badly conditioned: changing the joints by a millionth changes what the '
-                      f'model itself gives by {rounding[name]:.1e} of its largest value; the file differs by '
+            print_log(f'output {name!r} is badly conditioned: changing joints and weights by a millionth changes what '
+                      f'the model itself gives by {rounding[name]:.1e} of its largest value; the file differs by '
                       f'{found[name]:.1e}', logger='current', level=logging.WARNING)
             continue
         raise ExportError(
@@ -155,16 +156,26 @@ def check_parity(found: Mapping[str, float], model: nn.Module, keypoint: Tensor,
 
 def sensitivities(model: nn.Module, keypoint: Tensor, mask: Tensor, names: Sequence[str],
                   anchor: Tensor | None = None) -> dict[str, float]:
-    """How far outputs of the model move, relative to their largest value, if joints change by a millionth of theirs."""
+    """How far outputs of the model move, relative to their largest value, by what rounding does.
+
+    Joints and weights change by a millionth of theirs, up or down at random: weights because a layer's result is
+    rounded as much as its input.
+    """
     expected = reference_outputs(model, keypoint, mask, names, anchor)
     generator = torch.Generator().manual_seed(0)
+
+    def shake(values: Tensor) -> Tensor:
+        return values * (1 + _MILLIONTH * (torch.randint(0, 2, values.shape, generator=generator) * 2 - 1))
+
     moved = dict.fromkeys(names, 0.)
     for _ in range(_TRIALS):
-        signs = torch.randint(0, 2, keypoint.shape, generator=generator) * 2 - 1
-        shaken = reference_outputs(model, keypoint * (1 + _MILLIONTH * signs), mask, names, anchor)
+        shaken = deepcopy(model)
+        for parameter in shaken.parameters():
+            parameter.data = shake(parameter.data)
+        found = reference_outputs(shaken, shake(keypoint), mask, names, anchor)
         for name in names:
             largest = float(expected[name].abs().max()) or 1.
-            moved[name] = max(moved[name], float((shaken[name] - expected[name]).abs().max()) / largest)
+            moved[name] = max(moved[name], float((found[name] - expected[name]).abs().max()) / largest)
     return moved
 
 
