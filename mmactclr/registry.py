@@ -2,8 +2,10 @@
 
 A component registers here and is then built from a config by its bare name inside this package, or
 as ``mmactclr.Name`` from any other OpenMMLab project. A user's own file does the same through
-``custom_imports``.
+``custom_imports``, an installed package through its entry point: :mod:`mmactclr.plugins`.
 """
+from typing import Any
+
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import EVALUATOR as MMENGINE_EVALUATOR
@@ -29,11 +31,28 @@ from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
 
+from .plugins import load_plugins
+
 SCOPE = 'mmactclr'
 
 
+class PluginRegistry(Registry):
+    """A registry that knows what installed plugins add, from its first search on."""
+
+    def import_from_location(self) -> None:
+        """Import the modules of this package that register here, then the plugins, which may build on them."""
+        super().import_from_location()
+        load_plugins()
+
+    @property
+    def module_dict(self) -> dict[str, Any]:
+        """Everything that is registered here, by name."""
+        self.import_from_location()
+        return super().module_dict
+
+
 def _child(root: Registry, *locations: str) -> Registry:
-    return Registry(root.name, parent=root, scope=SCOPE, locations=list(locations))
+    return PluginRegistry(root.name, parent=root, scope=SCOPE, locations=list(locations))
 
 
 RUNNERS = _child(MMENGINE_RUNNERS, 'mmactclr.engine')
@@ -47,8 +66,8 @@ DATASETS = _child(MMENGINE_DATASETS, 'mmactclr.datasets')
 DATA_SAMPLERS = _child(MMENGINE_DATA_SAMPLERS, 'mmactclr.datasets')
 TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmactclr.transforms')
 FUNCTIONS = _child(MMENGINE_FUNCTIONS, 'mmactclr.datasets')
-CONVERTERS = Registry('converter', scope=SCOPE, locations=['mmactclr.datasets.converters'])
-EXPORTERS = Registry('exporter', scope=SCOPE, locations=['mmactclr.datasets.exporters'])
+CONVERTERS = PluginRegistry('converter', scope=SCOPE, locations=['mmactclr.datasets.converters'])
+EXPORTERS = PluginRegistry('exporter', scope=SCOPE, locations=['mmactclr.datasets.exporters'])
 
 MODELS = _child(MMENGINE_MODELS, 'mmactclr.models')
 MODEL_WRAPPERS = _child(MMENGINE_MODEL_WRAPPERS, 'mmactclr.engine')

@@ -36,9 +36,10 @@ def test_relative_links_lead_somewhere(page):
 @pytest.mark.parametrize('page', PAGES, ids=IDS)
 def test_files_that_are_named_exist(page):
     named = re.findall(
-        r'\b(?:mmactclr|configs|tools|tests|docs)/[\w./-]+\.(?:py|md|sh)\b', page.read_text()
+        r'\b(?<!myplugin/)(?:mmactclr|configs|tools|tests|docs)/[\w./-]+\.(?:py|md|sh)\b', page.read_text()
     )
-    assert not [name for name in named if not (ROOT / name).is_file()]
+    # the plugin template speaks of its own files too
+    assert not [name for name in named if not (ROOT / name).is_file() and not (page.parent / name).is_file()]
 
 
 @pytest.mark.parametrize('page', PAGES, ids=IDS)

@@ -12,7 +12,7 @@ PACKAGE = ROOT / 'mmactclr'
 SOURCES = sorted([*PACKAGE.rglob('*.py'), *(ROOT / 'tools').rglob('*.py')])
 # each room may use those before it; the first entry holds what stands below all rooms
 ORDER = [
-    ('errors', 'registry', 'version'),
+    ('errors', 'plugins', 'registry', 'version'),
     ('utils',),
     ('structures',),
     ('transforms',),

@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from mmactclr import registry
 from mmactclr.errors import ConfigError, MMActCLRError
+from mmactclr.plugins import describe_broken
 
 from .faults import is_fault
 
@@ -81,7 +82,8 @@ def unknown_type(source: str | Path | None, name: str, kind: str) -> ConfigError
     hint = f' (close to {", ".join(near)})' if near else ''
     return ConfigError(
         f'{source or "config"}: type {name!r} is not registered as {kind}{hint}; correct the name, or import the file '
-        "that registers it: custom_imports=dict(imports=['my_module']) in the config, its folder on PYTHONPATH")
+        "that registers it: custom_imports=dict(imports=['my_module']) in the config, its folder on PYTHONPATH"
+        + describe_broken())
 
 
 def _find_place(trace: TracebackType | None, config: Mapping[str, Any] | None) -> tuple[str, str] | None:

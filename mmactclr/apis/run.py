@@ -25,6 +25,7 @@ from mmactclr.engine.checkpoints import (
 from mmactclr.engine.data_fit import check_data_fits
 from mmactclr.engine.hooks.report_hook import REPORTS
 from mmactclr.errors import ConfigError
+from mmactclr.plugins import load_plugins
 from mmactclr.registry import RUNNERS
 from mmactclr.utils import load_config
 from mmactclr.utils.config import RUNNER_HOOKS
@@ -76,7 +77,11 @@ def build_runner(config: str | Path | Config, work_dir: str | Path | None = None
     if launcher != 'none':
         prepare_group(cfg, launcher)
     with explain_build_errors(cfg.filename, cfg):
-        return kind.from_cfg(cfg)
+        runner = kind.from_cfg(cfg)
+    for plugin in load_plugins():
+        # what code a run used belongs to its log
+        runner.logger.info(plugin.error or f'plugin {plugin.name}: {plugin.package}')
+    return runner
 
 
 def run_training(config: str | Path | Config, work_dir: str | Path | None = None,

@@ -12,6 +12,7 @@ from operator import index
 from typing import Any, SupportsIndex
 
 from mmactclr.errors import ConfigError
+from mmactclr.plugins import load_plugins
 
 from .builtin_layouts import BUILTIN
 from .joint_names import find_roles, mirrored_names
@@ -343,7 +344,8 @@ def register_layout(layout: Layout) -> Layout:
 
 
 def list_layouts() -> list[str]:
-    """Names of all registered layouts, sorted."""
+    """Names of all registered layouts, those of installed plugins among them, sorted."""
+    load_plugins()
     return sorted(_LAYOUTS)
 
 
@@ -357,6 +359,8 @@ def get_layout(layout: 'str | Layout | Mapping[str, Any]') -> Layout:
         return layout
     if isinstance(layout, Mapping):
         return Layout.from_dict(layout)
+    if layout not in _LAYOUTS:
+        load_plugins()
     if layout not in _LAYOUTS:
         raise ConfigError(f'layout {layout!r} is not known; there are {", ".join(list_layouts())}. '
                           'Register your own with mmactclr.structures.register_layout')

@@ -4,7 +4,6 @@ import hashlib
 import inspect
 import json
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from mmengine.runner import Runner
 
 from mmactclr.errors import ConfigError
 
+from .config_folders import bases_of_packages, config_folders
 from .data_config import DATA_SUFFIXES, check_bases, check_names, plain_data
 
 # stated once at the top of a config, used in many places below it
@@ -114,13 +114,12 @@ def _write(node: Any, shared: Mapping[str, Any]) -> None:
 
 
 def _roots() -> list[Path]:
-    """Folders of the configs of this package: in a checkout, and where it is installed."""
-    installed = Path(str(resources.files('mmactclr'))) / '.mim' / 'configs'
-    return [Path(__file__).resolve().parents[2] / 'configs', installed]
+    """Folders of all configs that are known by name; those of this package come first."""
+    return [folder for folders in config_folders().values() for folder in folders]
 
 
 def find_config(name: str | Path) -> Path:
-    """Path of a config file: a path as it is, or relative to the configs of this package.
+    """Path of a config file: a path as it is, or relative to the configs of this package or of an installed plugin.
 
     Raises:
         ConfigError: If there is no such file; the message lists configs with a similar name.
@@ -156,7 +155,7 @@ def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> C
     path = find_config(name)
     try:
         check_bases(path, _roots())
-        with plain_data():
+        with plain_data(), bases_of_packages():
             cfg = Config.fromfile(str(path))
         if path.suffix in DATA_SUFFIXES:
             check_names(cfg.to_dict())

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import yaml
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.fileio import BaseFileHandler
 from mmengine.fileio.handlers import file_handlers
 
 from mmactclr import registry
 from mmactclr.errors import ConfigError
+
+from .config_folders import config_folders, resolve_base
 
 #: Suffixes of configs that are data.
 DATA_SUFFIXES = ('.yaml', '.yml', '.json')
@@ -92,7 +95,7 @@ def check_bases(path: Path, roots: Sequence[Path], chain: tuple[Path, ...] = ())
 
     Args:
         path: Config, of any kind.
-        roots: Folders of the configs of this package, the only Python files that data may build on.
+        roots: Folders of the configs of this package and of plugins, the only Python files that data may build on.
         chain: Configs that led here.
 
     Raises:
@@ -113,13 +116,19 @@ def check_bases(path: Path, roots: Sequence[Path], chain: tuple[Path, ...] = ())
     for base in [bases] if isinstance(bases, str) else bases:
         if not isinstance(base, str) or is_data and '::' in base:
             raise ConfigError(f'{path}: field _base_ is {base!r}, expected a file or a list of them')
-        target = (path.parent / base).resolve()
+        found = resolve_base(base, path.parent)
+        if found is None:
+            if base.partition('::')[0] not in MODULE2PACKAGE:
+                raise ConfigError(f'{path}: field _base_ names {base}, a package that is not installed or has no '
+                                  f'configs; expected one of {", ".join(config_folders())}')
+            continue  # mmengine looks for it
+        target = found.resolve()
         if is_data and target.suffix == '.py' and not any(root.resolve() in target.parents for root in roots):
             raise ConfigError(f'{path}: field _base_ names {base}, a program that is none of the configs of this '
                               'package, which a config in YAML or JSON must not execute; write the config in Python')
         if target.is_file():
             check_bases(target, roots, (*chain, path))
-        elif '::' not in base:
+        else:
             raise ConfigError(f'{path}: field _base_ names {base}, and {target} does not exist')
 
 
