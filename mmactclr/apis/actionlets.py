@@ -4,20 +4,21 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from mmengine.utils import track_iter_progress
-from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch import Tensor
 
+from mmactclr.datasets import SkeletonDataset
 from mmactclr.engine.hooks.static_anchor_hook import mean_motion
 from mmactclr.errors import ConfigError
 from mmactclr.evaluation.actionlet_parts import ClassShares, class_shares, part_shares
 from mmactclr.models import ActCLR, ActionletHead
 from mmactclr.models.algorithms.actclr import find_actionlet
+from mmactclr.models.algorithms.base import BaseAlgorithm
 from mmactclr.visualization import ActionletExample
 
 _BATCH = 128
 
 
-def compute_actionlets(model: nn.Module, dataset: Dataset, positions: Sequence[int] | None = None,
+def compute_actionlets(model: BaseAlgorithm, dataset: SkeletonDataset, positions: Sequence[int] | None = None,
                        stream: str | None = None) -> Tensor:
     """Raw actionlets (N, M, T', V) of sequences of a data set.
 
@@ -43,7 +44,7 @@ def compute_actionlets(model: nn.Module, dataset: Dataset, positions: Sequence[i
     return torch.cat(found)
 
 
-def actionlet_finder(model: nn.Module, dataset: Dataset, stream: str | None = None
+def actionlet_finder(model: BaseAlgorithm, dataset: SkeletonDataset, stream: str | None = None
                      ) -> Callable[[Tensor, Tensor], Tensor]:
     """What :func:`compute_actionlets` asks, for sequences that are not in the data set, such as transformed ones.
 
@@ -67,7 +68,7 @@ def actionlet_finder(model: nn.Module, dataset: Dataset, stream: str | None = No
     return lambda keypoint, mask: find_actionlet(branch, head, keypoint.to(device), mask.to(device), anchor).cpu()
 
 
-def find_actionlets(model: nn.Module, dataset: Dataset, num: int = 6) -> list[ActionletExample]:
+def find_actionlets(model: BaseAlgorithm, dataset: SkeletonDataset, num: int = 6) -> list[ActionletExample]:
     """Actionlets of one sequence of each of ``num`` classes, spread evenly over those that occur.
 
     Each person that is there has an entry of its own. Of several streams the first speaks. See
@@ -84,7 +85,7 @@ def find_actionlets(model: nn.Module, dataset: Dataset, num: int = 6) -> list[Ac
     """
     if num < 1:
         raise ConfigError(f'the number of sequences to show is {num}, expected 1 or more')
-    labels, first = np.unique(dataset.labels, return_index=True)
+    labels, first = np.unique(np.asarray(dataset.labels), return_index=True)
     labels, first = labels[labels >= 0], first[labels >= 0]
     if not len(labels):
         raise ConfigError('a sequence of each class needs labelled data; convert the data with labels')
@@ -103,7 +104,8 @@ def find_actionlets(model: nn.Module, dataset: Dataset, num: int = 6) -> list[Ac
     return examples
 
 
-def actionlet_part_shares(model: nn.Module, dataset: Dataset, stream: str | None = None) -> dict[str, dict[str, float]]:
+def actionlet_part_shares(model: BaseAlgorithm, dataset: SkeletonDataset, stream: str | None = None
+                          ) -> dict[str, dict[str, float]]:
     """Share of the actionlets on every body part, ``{class: {part: share}}``, mean over the sequences of each class.
 
     Args:
@@ -120,7 +122,8 @@ def actionlet_part_shares(model: nn.Module, dataset: Dataset, stream: str | None
     return {classes[label]: parts for label, parts in found.items() if label >= 0}
 
 
-def actionlet_class_shares(model: nn.Module, dataset: Dataset, stream: str | None = None) -> dict[str, ClassShares]:
+def actionlet_class_shares(model: BaseAlgorithm, dataset: SkeletonDataset, stream: str | None = None
+                           ) -> dict[str, ClassShares]:
     """Mean actionlet of every class over joints and over time, :func:`~mmactclr.evaluation.class_shares` by name.
 
     Args:
@@ -136,14 +139,14 @@ def actionlet_class_shares(model: nn.Module, dataset: Dataset, stream: str | Non
     return {classes[label]: shares for label, shares in found.items() if label >= 0}
 
 
-def _classes(dataset: Dataset) -> tuple[str, ...]:
+def _classes(dataset: SkeletonDataset) -> tuple[str, ...]:
     classes = dataset.metainfo['classes']
     if not classes:
         raise ConfigError('shares by class need labelled data; convert the data with labels')
     return tuple(map(str, classes))
 
 
-def _branch(model: nn.Module, stream: str | None) -> nn.Module:
+def _branch(model: BaseAlgorithm, stream: str | None) -> BaseAlgorithm:
     branches = model.branches()
     if stream is not None and stream not in branches:
         raise ConfigError(f'the model has no stream {stream!r}, it has {", ".join(branches)}')

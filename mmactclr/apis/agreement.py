@@ -78,7 +78,10 @@ def begin_together(choose: Callable[[], str | Path | None], work_dir: str | Path
 
 def _checksum(path: str | Path) -> str:
     with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
+        found = hashlib.sha256()
+        while block := file.read(1 << 20):
+            found.update(block)
+        return found.hexdigest()
 
 
 def _name(ranks: list[int]) -> str:

@@ -1,7 +1,7 @@
 """Refusing a config that cannot be run, before and after the run is built."""
 import difflib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -72,11 +72,11 @@ def check_config(cfg: Config) -> None:
     _check_fields(cfg, _FIELDS, source, '')
     for where, fields in _INNER.items():
         first, _, second = where.partition('.')
-        section = cfg.get(first)
+        section: Any = cfg.get(first)
         if second:
             section = section.get(second) if isinstance(section, Mapping) else None
         if isinstance(section, Mapping):
-            _check_fields(section, fields, source, where)
+            _check_fields(section, cast(Mapping[str, Any], fields), source, where)
     for purpose, names in _TOGETHER.items():
         missing = [name for name in names if cfg.get(name) is None]
         if missing and len(missing) < len(names):
@@ -213,5 +213,5 @@ def check_trainable(runner: Runner) -> None:
     made = getattr(getattr(model, 'data_preprocessor', None), 'streams', None)
     missing = sorted({*model.branches()} - {*made}) if isinstance(model, BaseAlgorithm) and made is not None else []
     if missing:
-        raise ConfigError(f'{source}: model.data_preprocessor.streams is {list(made)}, the model needs '
+        raise ConfigError(f'{source}: model.data_preprocessor.streams is {list(made or ())}, the model needs '
                           f'{", ".join(missing)} as well')

@@ -56,7 +56,7 @@ def check_writable(work_dir: str | Path, nothing: str = 'Nothing was trained') -
             # a full disk may only say so here
             os.fsync(file.fileno())
     except OSError as error:
-        why = _DISK.get(error.errno) or f'{error.strerror or error}; take another --work-dir'
+        why = _DISK.get(error.errno or 0) or f'{error.strerror or error}; take another --work-dir'
         raise RunError(f'the work dir {str(work_dir)!r} cannot be written: {why}. {nothing}') from error
     finally:
         try:
@@ -119,9 +119,10 @@ def _explain(error: BaseException, purpose: str) -> str | None:
 def _explain_disk(error: BaseException, text: str, purpose: str) -> str | None:
     # torch's writer hides the error of the system behind its own
     chain: list[BaseException] = []
-    while error is not None and error not in chain:
-        chain.append(error)
-        error = error.__cause__ or error.__context__
+    following: BaseException | None = error
+    while following is not None and following not in chain:
+        chain.append(following)
+        following = following.__cause__ or following.__context__
     for one in chain:
         if isinstance(one, OSError) and one.errno in _DISK and not isinstance(one, ConnectionError):
             path = one.filename if one.filename is not None else one.filename2

@@ -57,7 +57,7 @@ def _write_npz(path: Path, found: list[Inference], labels: list[str]) -> None:
     columns: dict[str, Any] = dict(embedding=np.stack([r.embedding for r in found]),
                                    name=np.array([r.name for r in found]), label=np.array(labels))
     if found[0].score is not None:
-        columns |= dict(score=np.stack([r.score for r in found]), classes=np.array(found[0].classes))
+        columns |= dict(score=np.stack([np.asarray(r.score) for r in found]), classes=np.array(found[0].classes))
     np.savez(path, **columns)
 
 
@@ -72,6 +72,6 @@ def _parquet_writer() -> Any:
         columns: dict[str, Any] = dict(name=[r.name for r in found], label=labels,
                                        embedding=[r.embedding.tolist() for r in found])
         if found[0].score is not None:
-            columns['score'] = [r.score.tolist() for r in found]
+            columns['score'] = [np.asarray(r.score).tolist() for r in found]
         pyarrow.parquet.write_table(pyarrow.table(columns), path)
     return write

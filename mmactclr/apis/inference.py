@@ -1,7 +1,7 @@
 """Trained models in a script of the user's."""
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.config import Config
@@ -22,7 +22,7 @@ _WEIGHTS = ('.pth', '.pt', '.ckpt')
 
 
 def init_model(config: str | Path | Config | None = None, checkpoint: str | Path | None = None,
-               device: str | torch.device = 'cpu') -> nn.Module:
+               device: str | torch.device = 'cpu') -> BaseAlgorithm:
     """Build a model in eval mode, from a config or from what a checkpoint says of itself.
 
     Args:
@@ -93,7 +93,7 @@ def load_for_test(config: str | Path, checkpoint: str | Path, options: Mapping[s
     return init_model(cfg, checkpoint, device), cfg
 
 
-def _build(cfg: Config | None, card: ModelCard | None, source: str) -> nn.Module:
+def _build(cfg: Config | None, card: ModelCard | None, source: str) -> BaseAlgorithm:
     """The model of a config, or of a card where the config names none."""
     name = cfg.filename or 'the config' if cfg is not None else None
     if cfg is not None and 'model' not in cfg:
@@ -108,7 +108,7 @@ def _build(cfg: Config | None, card: ModelCard | None, source: str) -> nn.Module
     if card is None:
         raise ConfigError(f'checkpoint {source!r} has no model card, so nothing says which model it is of; name the '
                           'config it was trained with: init_model(CONFIG, CHECKPOINT)')
-    return card.build(source)
+    return cast(BaseAlgorithm, card.build(source))
 
 
 def _load_state(model: nn.Module, state: Mapping[str, Tensor], source: str, card: ModelCard | None) -> None:

@@ -3,7 +3,7 @@ import inspect
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
@@ -77,7 +77,7 @@ def build_runner(config: str | Path | Config, work_dir: str | Path | None = None
     if launcher != 'none':
         prepare_group(cfg, launcher)
     with explain_build_errors(cfg.filename, cfg):
-        runner = kind.from_cfg(cfg)
+        runner = cast(type[Runner], kind).from_cfg(cfg)
     for plugin in load_plugins():
         # what code a run used belongs to its log
         runner.logger.info(plugin.error or f'plugin {plugin.name}: {plugin.package}')

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch import Tensor
 
+from mmactclr.datasets import SkeletonDataset
 from mmactclr.errors import DataError
 from mmactclr.evaluation.knn import knn_scores
-from mmactclr.models.algorithms.base import SCORE
+from mmactclr.models.algorithms.base import SCORE, BaseAlgorithm
 
 _BATCH, _BANK, _QUERY = 128, 0, 1
 #: Neighbours that vote where a model has no classifier.
@@ -54,7 +54,7 @@ class SequenceVerdicts:
 
 
 @torch.no_grad()
-def dataset_features(model: nn.Module, dataset: Dataset) -> tuple[Tensor, Tensor | None]:
+def dataset_features(model: BaseAlgorithm, dataset: SkeletonDataset) -> tuple[Tensor, Tensor | None]:
     """Pooled encoder features (N, D) of a data set, and (N, K) raw class scores of a model with a classifier.
 
     Args:
@@ -79,7 +79,7 @@ def dataset_features(model: nn.Module, dataset: Dataset) -> tuple[Tensor, Tensor
     return torch.cat(features), torch.cat(scores) if scores else None
 
 
-def look_at_tests(model: nn.Module, dataset: Dataset, k: int = 3) -> SequenceVerdicts:
+def look_at_tests(model: BaseAlgorithm, dataset: SkeletonDataset, k: int = 3) -> SequenceVerdicts:
     """Classify the test sequences of a data set and find their neighbours in its training part.
 
     A classifier says what they are; without one the vote of the 20 nearest training sequences does.
@@ -110,7 +110,7 @@ def look_at_tests(model: nn.Module, dataset: Dataset, k: int = 3) -> SequenceVer
                            similarity.numpy(), how)
 
 
-def class_names(dataset: Dataset, labels: Sequence[int]) -> list[str]:
+def class_names(dataset: SkeletonDataset, labels: Sequence[int]) -> list[str]:
     """Names of classes, numbers where the data name fewer than a classifier tells apart."""
     known = dataset.metainfo['classes']
     return [str(known[k]) if 0 <= k < len(known) else f'class {k}' for k in labels]

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
-from torch import nn
-from torch.utils.data import Dataset
 
+from mmactclr.datasets import SkeletonDataset
 from mmactclr.engine.hooks.report_hook import CLASSES, CONFUSION, REPORTS
 from mmactclr.errors import DataError, MMActCLRError
 from mmactclr.evaluation.collecting import OWN
+from mmactclr.models.algorithms.base import BaseAlgorithm
 from mmactclr.registry import DATASETS
 from mmactclr.utils import load_config
 from mmactclr.version import __version__
@@ -160,7 +160,7 @@ def _results(page: HtmlPage, facts: RunFacts) -> None:
     for column in columns:
         others = {name: row[column] for name, row in rows.items() if name != OWN and column in row}
         if column in own and others:
-            best = max(others, key=others.get)
+            best = max(others, key=others.__getitem__)
             ahead = own[column] - others[best]
             page.text(f'{column}: {own[column]:.1f}, {abs(ahead):.1f} points {"above" if ahead >= 0 else "below"} the '
                       f'best baseline, {best} ({others[best]:.1f}).')
@@ -219,7 +219,7 @@ def _look_inside(page: HtmlPage, facts: RunFacts, options: Mapping[str, Any] | N
     _part(page, titles[2], lambda: _mistakes(page, verdicts, dataset, pictures))
 
 
-def _open(facts: RunFacts, options: Mapping[str, Any] | None) -> tuple[nn.Module, Dataset]:
+def _open(facts: RunFacts, options: Mapping[str, Any] | None) -> tuple[BaseAlgorithm, SkeletonDataset]:
     if facts.config_file is None or facts.checkpoint is None:
         raise DataError('there is no ' + ('config' if facts.config_file is None else 'checkpoint') + ' in the work dir')
     cfg = load_config(facts.config_file, options)
@@ -233,7 +233,7 @@ def _open(facts: RunFacts, options: Mapping[str, Any] | None) -> tuple[nn.Module
     return init_model(cfg, facts.checkpoint), dataset
 
 
-def _actionlets(page: HtmlPage, model: nn.Module, dataset: Dataset, pictures: Path, examples: int) -> None:
+def _actionlets(page: HtmlPage, model: BaseAlgorithm, dataset: SkeletonDataset, pictures: Path, examples: int) -> None:
     layout = dataset.metainfo['layout']
     sheet = draw_actionlet_sheet(find_actionlets(model, dataset, examples), layout, pictures / 'actionlets.png')
     page.picture(sheet, 'A sequence of each of some classes: frames in the colours of the actionlet, and the actionlet '
@@ -244,7 +244,7 @@ def _actionlets(page: HtmlPage, model: nn.Module, dataset: Dataset, pictures: Pa
     page.picture(heat, 'Mean actionlet of every class on the joints, all sequences of both parts.')
 
 
-def _neighbours(page: HtmlPage, found: SequenceVerdicts, dataset: Dataset, pictures: Path) -> None:
+def _neighbours(page: HtmlPage, found: SequenceVerdicts, dataset: SkeletonDataset, pictures: Path) -> None:
     page.text('Some test sequences, each above the training sequences whose features are nearest (cosine similarity).')
     for right in (True, False):
         chosen = found.some(right, _QUERIES, dataset.labels)
@@ -257,7 +257,7 @@ def _neighbours(page: HtmlPage, found: SequenceVerdicts, dataset: Dataset, pictu
                      f'Nearest neighbour of the {kind} class. ' + '; '.join(each.title for each in rows) + '.')
 
 
-def _mistakes(page: HtmlPage, verdicts: list[SequenceVerdicts], dataset: Dataset, pictures: Path) -> None:
+def _mistakes(page: HtmlPage, verdicts: list[SequenceVerdicts], dataset: SkeletonDataset, pictures: Path) -> None:
     if not verdicts:
         raise DataError('the test sequences could not be compared, see above')
     (found,) = verdicts
@@ -275,7 +275,7 @@ def _mistakes(page: HtmlPage, verdicts: list[SequenceVerdicts], dataset: Dataset
                  'The wrong ones of the highest confidence, each above its nearest training sequence.')
 
 
-def _rows(dataset: Dataset, found: SequenceVerdicts, q: int, neighbours: np.ndarray) -> SequenceRows:
+def _rows(dataset: SkeletonDataset, found: SequenceVerdicts, q: int, neighbours: np.ndarray) -> SequenceRows:
     """A test sequence and its neighbours, as rows of a contact sheet."""
     positions = [int(found.queries[q]), *map(int, neighbours)]
     batch, layout = dataset.__getitems__(positions), dataset.metainfo['layout']
@@ -289,5 +289,5 @@ def _rows(dataset: Dataset, found: SequenceVerdicts, q: int, neighbours: np.ndar
     return SequenceRows(f'{names[0]}  |  {_name(dataset, positions[0])}', clips)
 
 
-def _name(dataset: Dataset, position: int) -> str:
+def _name(dataset: SkeletonDataset, position: int) -> str:
     return dataset.name_of(int(dataset.index[position]))

@@ -12,7 +12,7 @@ Absent persons and frames are all zero. Opening checks sizes and offsets, which 
 :func:`mmactclr.datasets.verification.verify_archive` reads every byte.
 """
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ class SkeletonArchive:
         return (f'SkeletonArchive({str(self.path)!r}, {len(self)} sequences, '
                 f'{len(self.classes)} classes, layout {self.layout.name!r})')
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[[Path], 'SkeletonArchive'], tuple[Path]]:
         # A pickled memory map is a copy of the file: a loader worker opens it by itself.
         return SkeletonArchive.open, (self.path,)
 

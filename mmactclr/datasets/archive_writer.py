@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from mmengine.logging import print_log
@@ -104,7 +104,7 @@ class ArchiveWriter:
                 for event in entry['events']:
                     self._record(**event)
                 self.resumed, self._num_axes = entry['done'], entry['num_axes']
-            self._file = path.open('r+b')
+            self._file: IO[bytes] = path.open('r+b')
             self._file.truncate(whole)
             self._file.seek(whole)
         else:
@@ -116,7 +116,7 @@ class ArchiveWriter:
     def __enter__(self) -> 'ArchiveWriter':
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         # bad input will be bad again; an interrupt or a full disk will not
         if self._resumable and kind is not None and not issubclass(kind, MMActCLRError):
             self._file.close()
@@ -283,9 +283,9 @@ class ArchiveWriter:
     def _write_files(self, index: dict[str, np.ndarray], counts: dict[str, dict[str, int]]) -> None:
         folder = self._staging.folder
         self._file.seek(0)
-        self._file.write(npy_header((self._rows, self.layout.num_joints, self._num_axes)))
+        self._file.write(npy_header((self._rows, self.layout.num_joints, self._num_axes or 0)))
         self._file.close()
-        np.savez_compressed(folder / INDEX, **index)
+        np.savez_compressed(folder / INDEX, allow_pickle=False, **index)
         files = {name: dict(bytes=(folder / name).stat().st_size, sha256=file_sha256(folder / name))
                  for name in (KEYPOINTS, INDEX)}
         meta = dict(format=FORMAT, version=VERSION, sequences=len(index['offset']),

@@ -48,7 +48,7 @@ def draw_label_subset(archive: SkeletonArchive, split: str, *, fraction: float |
     for label in np.unique(archive.labels[training]):
         members = training[archive.labels[training] == label]
         rng = np.random.default_rng(derive_seed('labels', seed, int(label)))
-        count = per_class if per_class is not None else max(round(fraction * len(members)), 1)
+        count = max(round(fraction * len(members)), 1) if fraction is not None else per_class
         chosen.append(rng.permutation(members)[:count])
     return np.sort(np.concatenate(chosen))
 

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class PreparedSequences:
         keypoint = np.load(folder / KEYPOINTS, mmap_mode='r', allow_pickle=False)
         return cls(keypoint, np.load(folder / MASK, allow_pickle=False), folder)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[..., 'PreparedSequences'], tuple[Any, ...]]:
         # A pickled memory map is a copy of the file: a loader worker maps it by itself.
         if self.folder is None:
             return PreparedSequences, (self.keypoint, self.mask)

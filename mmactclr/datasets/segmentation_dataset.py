@@ -75,7 +75,7 @@ class SegmentationDataset(Dataset):
         self.index = np.arange(len(windows))
         self.with_inputs = True
         target = self._adapter.target if self._adapter else self.archive.layout
-        self.metainfo = dict(
+        self.metainfo: dict[str, Any] = dict(
             classes=(*classes, BACKGROUND), layout=target, data_root=str(data_root), names=self.archive.column('name'),
             frames=self.archive.column('frames'), split=split, subset=subset, checksum=self.archive.checksum,
             window=dict(frames=num_frames, hop=self.hop))
@@ -101,7 +101,7 @@ class SegmentationDataset(Dataset):
     def __getitem__(self, i: int) -> dict[str, Tensor]:
         return {key: values[0] for key, values in self.__getitems__([i]).items()}
 
-    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+    def __getitems__(self, indices: Sequence[int] | np.ndarray) -> dict[str, Tensor]:
         """A batch in one step: the windows at these positions, stacked."""
         indices = np.asarray(indices, dtype=np.int64)
         windows, labels = [], np.full((len(indices), self.num_frames), PADDING, dtype=np.int64)

@@ -187,7 +187,7 @@ class ShardedSkeletonDataset(Dataset):
     def __getitem__(self, i: int) -> dict[str, Tensor]:
         return {key: values[0] for key, values in self.__getitems__([i]).items()}
 
-    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+    def __getitems__(self, indices: Sequence[int] | np.ndarray) -> dict[str, Tensor]:
         """A batch in one step: the samples at these positions of what this process reads, stacked."""
         indices = np.asarray(indices, dtype=np.int64)
         if len(indices) and not (0 <= indices.min() and indices.max() < len(self)):

@@ -96,7 +96,7 @@ class SkeletonDataset(Dataset):
         self._check_labels()
         self._prepared = prepared_sequences(
             self.archive, num_frames, max_persons, preparation, cache, adapter)
-        self.metainfo = dict(
+        self.metainfo: dict[str, Any] = dict(
             classes=self.archive.classes, layout=adapter.target if adapter else self.archive.layout,
             # plain, as checkpoints keep it and are read without executing anything
             label_subset=dict(label_subset) if isinstance(label_subset, Mapping)
@@ -146,7 +146,7 @@ class SkeletonDataset(Dataset):
     def __getitem__(self, i: int) -> dict[str, Tensor]:
         return {key: values[0] for key, values in self.__getitems__([i]).items()}
 
-    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+    def __getitems__(self, indices: Sequence[int] | np.ndarray) -> dict[str, Tensor]:
         """A batch in one step: the samples at these positions, stacked."""
         indices = np.asarray(indices, dtype=np.int64)
         rows = self.index[indices]
@@ -226,7 +226,7 @@ class _Sequences(Sequence):
     def __len__(self) -> int:
         return len(self.archive)
 
-    def __getitem__(self, i: int) -> np.ndarray:
+    def __getitem__(self, i: Any) -> Any:
         return self.archive.sequence(i)
 
 

@@ -18,7 +18,7 @@ from mmactclr.errors import DataError
 try:
     import fcntl
 except ImportError:  # not on Windows, where two processes that write one archive are not told apart
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 JOURNAL, LOCK, ARCHIVE = 'journal.jsonl', 'lock', 'archive'
 
@@ -55,7 +55,8 @@ class Staging:
     """
 
     def __init__(self, dst: Path, key: str | None, check: Callable[[], None]) -> None:
-        self._dst, self._key, self._journal = dst, key, None
+        self._dst, self._key = dst, key
+        self._journal: IO[str] | None = None
         self._root = dst.with_name(f'.{dst.name}.partial')
         self.folder = self._root / ARCHIVE
         is_new = not self._root.exists()
@@ -126,12 +127,15 @@ class Staging:
     def begin_again(self) -> None:
         """Forgets what an interrupted process had written."""
         self.replayed = []
-        self._journal.close()
+        if self._journal is not None:
+            self._journal.close()
         (self._root / JOURNAL).unlink()
         self._journal = self._open_journal()
 
     def note(self, entry: dict[str, Any]) -> None:
         """Appends an entry to the journal; what it vouches for must have been written before."""
+        if self._journal is None:
+            raise DataError(f'{self._dst}: nothing is noted of what is written without a key')
         self._write(self._journal, entry)
 
     def publish(self) -> None:

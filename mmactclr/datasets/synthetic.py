@@ -147,7 +147,7 @@ def _draw_clock(action: Action, subject: _Subject, nuisance: Nuisance,
     speed = _between(nuisance.speed, subject.tempo, rng)
     cycle = action.seconds / speed * FPS
     low, high = action.repetitions
-    repetitions = min(rng.integers(low, high + 1), max(1, int(most / cycle)))
+    repetitions = min(int(rng.integers(low, high + 1)), max(1, int(most / cycle)))
     duration = min(cycle * repetitions, most)
     head, tail = rng.uniform(0, nuisance.idle * FPS, 2)
     room = np.clip(duration + head + tail, fewest, most) - duration

@@ -6,12 +6,12 @@ business of ``synthetic.py``.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-Angles = Mapping[str, np.ndarray]
+Angles = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _squat(clock: Clock) -> Angles:
 
 
 def _reach_up(clock: Clock) -> Angles:
-    reach = {}
+    reach: Angles = {}
     for side in ('right', 'left'):
         reach |= {f'{side}_shoulder_flex': 130 * clock.hold * clock.amplitude,
                   f'{side}_elbow_flex': (20 + 15 * clock.style[0]) * clock.hold}
@@ -123,7 +123,7 @@ def _reach_up(clock: Clock) -> Angles:
 
 
 def _clap(clock: Clock) -> Angles:
-    clap = {}
+    clap: Angles = {}
     for side in ('right', 'left'):
         clap |= {f'{side}_shoulder_flex': (50 + 20 * clock.style[0]) * clock.hold,
                  f'{side}_shoulder_twist': 20 * clock.hold + 30 * clock.wave(),
@@ -138,7 +138,7 @@ def _bow(clock: Clock) -> Angles:
 
 
 def _march(clock: Clock) -> Angles:
-    march = {}
+    march: Angles = {}
     for side, shift in (('right', 0.), ('left', .5)):
         march |= {f'{side}_hip_flex': 55 * clock.pulse(shift),
                   f'{side}_knee_flex': 75 * clock.pulse(shift),

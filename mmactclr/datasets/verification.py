@@ -152,7 +152,7 @@ def _check_labels(archive: SkeletonArchive, report: ArchiveReport) -> None:
 def _check_coordinates(archive: SkeletonArchive, content: Content, report: ArchiveReport) -> None:
     for fault, faulty in content.unusable.items():
         report.problems.append(f'{len(faulty)} sequences {fault}: {_names(archive, faulty)}')
-    doubtful = {'of one frame': np.flatnonzero(archive.column('frames') == 1),
+    doubtful: dict[str, Sequence[int] | np.ndarray] = {'of one frame': np.flatnonzero(archive.column('frames') == 1),
                 'without motion, all frames are the same': content.motionless}
     for what, positions in doubtful.items():
         if len(positions):

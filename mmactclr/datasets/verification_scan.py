@@ -115,12 +115,12 @@ def _fault(sequence: np.ndarray) -> str:
 def _found(sequence: np.ndarray) -> np.ndarray:
     """(M, T, V) whether a joint is anywhere but exactly at zero."""
     # faster than any() over an axis this short
-    return np.logical_or.reduce([sequence[..., axis] != 0 for axis in range(sequence.shape[-1])])
+    return np.asarray(np.logical_or.reduce([sequence[..., axis] != 0 for axis in range(sequence.shape[-1])]))
 
 
 def _look(content: Content, i: int, sequence: np.ndarray) -> None:
     found = _found(sequence)
-    there = found.any(-1)
+    there: np.ndarray = np.any(found, axis=-1)
     content.persons_absent += there.size - int(there.sum())
     content.nobody += int((~there.any(0)).sum())
     content.seen += int(there.sum())

@@ -50,7 +50,7 @@ def describe(archive: SkeletonArchive, content: Content) -> dict[str, Any]:
 def _unit(archive: SkeletonArchive, content: Content) -> dict[str, Any]:
     """Unit, median torso in it and in metres (None where the unit is no length), and the axis torsos point along."""
     unit = str(archive.meta.get('unit') or 'unknown')
-    facts = dict(name=unit, torso=None, torso_metres=None, up=None, upright=None)
+    facts: dict[str, Any] = dict(name=unit, torso=None, torso_metres=None, up=None, upright=None)
     length = np.linalg.norm(content.spine, axis=-1)
     if length.sum() > 0:
         facts['torso'] = torso = float(np.median(length))
@@ -64,7 +64,7 @@ def _unit(archive: SkeletonArchive, content: Content) -> dict[str, Any]:
 
 def _classes(archive: SkeletonArchive) -> dict[str, Any]:
     sizes = {name: int((archive.labels == k).sum()) for k, name in enumerate(map(str, archive.classes))}
-    by_size = sorted(sizes, key=sizes.get)
+    by_size = sorted(sizes, key=sizes.__getitem__)
     return dict(count=len(archive.classes), sizes=sizes, smallest=by_size[0] if sizes else None,
                 largest=by_size[-1] if sizes else None, unlabelled=int((archive.labels < 0).sum()))
 

@@ -25,7 +25,8 @@ def describe_batch(method: BaseAlgorithm, dataset: Any, batch: Mapping[str, Any]
         largest coordinate ``max_abs`` in metres, and ``views_not_finite``, names of views such as ``motion.query``.
     """
     index = _positions(batch)
-    samples = [dict(name=_name_of(dataset, i), index=i, data_finite=True, max_abs=None, views_not_finite=[])
+    samples: list[dict[str, Any]] = [
+        dict(name=_name_of(dataset, i), index=i, data_finite=True, max_abs=None, views_not_finite=[])
                for i in index]
     inputs = batch.get('inputs')
     resident = getattr(method.data_preprocessor, 'resident', None)

@@ -1,6 +1,7 @@
 """Torch's, numpy's and Python's own random generators as bytes."""
 import random
 import struct
+from typing import cast
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ def capture_random() -> Tensor:
 
     Steps of this package draw from none of them. Models, datasets and samplers of a user's may.
     """
-    _, key, position, has_normal, normal = np.random.get_state()
+    _, key, position, has_normal, normal = cast(tuple[str, np.ndarray, int, int, float], np.random.get_state())
     _, words, kept = random.getstate()
     numbers = struct.pack(_NUMPY, *key.tolist(), position, has_normal, normal)
     numbers += struct.pack(_PYTHON, *words, kept is not None, kept or 0.0)

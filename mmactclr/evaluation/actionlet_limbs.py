@@ -1,4 +1,6 @@
 """Does the actionlet lie on what moves? Measures for sequences whose moving limb is known."""
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -27,7 +29,7 @@ def shuffle_joints(actionlet: Tensor, seed: int) -> Tensor:
 
 
 @torch.no_grad()
-def fit_batch_statistics(model: nn.Module, joints: Tensor, mask: Tensor) -> None:
+def fit_batch_statistics(model: Any, joints: Tensor, mask: Tensor) -> None:
     """Give an untrained method the batch-norm statistics of the data and nothing else.
 
     How much of a difference between trained and untrained encoders is learning can only be said with

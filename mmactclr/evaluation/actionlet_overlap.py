@@ -1,5 +1,6 @@
 """Does the actionlet converge to the motion region (Eq. 3)? Overlap with the joints that are known to move."""
 from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -95,7 +96,7 @@ def _generate_again(archive: SkeletonArchive) -> SyntheticSet:
             f"archive is {archive.meta.get('source')!r}; take ActionletOverlapHook out of the config or set data_root "
             "to what 'tools/dataset_converters/convert.py synthetic - DST' writes")
     try:
-        nuisance = Nuisance(**{name: tuple(value) if isinstance(value, list) else value
+        nuisance = Nuisance(**{name: cast(Any, tuple(value)) if isinstance(value, list) else value
                                for name, value in extra['nuisance'].items()})
     except TypeError as error:
         raise _other_version(archive, str(error)) from error

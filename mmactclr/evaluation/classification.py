@@ -1,6 +1,6 @@
 """How well a model's own classifier does."""
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -87,7 +87,7 @@ class ClassificationEvaluator(BaseMetric):
         for name, value in streams.items():
             metrics.update({f'{name}{top}': found for top, found in self._accuracies(value, label).items()})
         if streams:
-            equal = self._accuracies(sum(streams.values()), label)
+            equal = self._accuracies(cast(Tensor, sum(streams.values())), label)
             metrics.update({f'{top}_equal': found for top, found in equal.items()})
         return metrics
 

@@ -2,7 +2,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -185,10 +185,10 @@ def _names_of(point: str, offered: Iterable[str]) -> list[str]:
 
 def _fuse(scores: Mapping[str, Mapping[str, Tensor]], weights: Mapping[str, float]) -> dict[str, Tensor]:
     """Sums of the streams' class scores by variant, weighted and, as ``VARIANT_equal``, with equal weights."""
-    fused = {}
+    fused: dict[str, Tensor] = {}
     for variant in next(iter(scores.values())):
-        fused[variant] = sum(weight * scores[name][variant] for name, weight in weights.items())
-        fused[f'{variant}{_EQUAL}'] = sum(scores[name][variant] for name in weights)
+        fused[variant] = cast(Tensor, sum(weight * scores[name][variant] for name, weight in weights.items()))
+        fused[f'{variant}{_EQUAL}'] = cast(Tensor, sum(scores[name][variant] for name in weights))
     return fused
 
 

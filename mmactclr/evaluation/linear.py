@@ -59,6 +59,9 @@ class Standardize(nn.Module):
         features: (B, D) features to take the statistics of.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, features: Tensor) -> None:
         super().__init__()
         self.register_buffer('mean', features.mean(0))
@@ -90,7 +93,7 @@ class LinearEvaluator(FeatureMetric):
     def __init__(self, epochs: int = 100, lr: float = 3.0, batch_size: int = 128, milestone: int = 80,
                  standardize: bool = False, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.recipe = dict(epochs=epochs, lr=lr, batch_size=batch_size, milestone=milestone,
+        self.recipe: dict[str, Any] = dict(epochs=epochs, lr=lr, batch_size=batch_size, milestone=milestone,
                            standardize=standardize, seed=seed)
 
     @property

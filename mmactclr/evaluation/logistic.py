@@ -1,6 +1,6 @@
 """Multinomial logistic regression on frozen features: the linear probe without a learning rate."""
 import logging
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -70,7 +70,7 @@ def _solve(x: Tensor, labels: Tensor, num_classes: int, c: float) -> tuple[Tenso
     with torch.enable_grad():
         optimizer.step(closure)
         closure()
-    gradient = scaled.grad.abs().max().item() / len(x)
+    gradient = cast(Tensor, scaled.grad).abs().max().item() / len(x)
     if gradient > _TOLERANCE:
         print_log(f'logistic regression stopped short of its optimum: gradient {gradient:.1e} after {_MAX_ITERATIONS} '
                   f'steps, expected {_TOLERANCE:.1e}; a smaller c than {c} is easier to solve', logger='current',

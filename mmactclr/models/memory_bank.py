@@ -21,6 +21,10 @@ class MemoryBank(nn.Module):
         filled: Number of slots that hold a key, int64 scalar buffer.
     """
 
+    keys: Tensor
+    pointer: Tensor
+    filled: Tensor
+
     def __init__(self, size: int = 8192, dim: int = 128) -> None:
         super().__init__()
         if not isinstance(size, int) or size < 1:

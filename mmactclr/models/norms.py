@@ -1,4 +1,6 @@
 """Batch norm in training over rows that stand for several, and over the batches of all processes."""
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_gather, all_reduce, get_world_size
@@ -25,6 +27,9 @@ def counted_batch_norm(norm: _BatchNorm, x: Tensor, copies: int) -> Tensor:
         return _BatchNorm.forward(norm, x)
     out, mean, variance, total = _CountedNorm.apply(x, norm.weight, norm.bias, norm.eps, copies, shared)
     with torch.no_grad():
+        if norm.num_batches_tracked is None or norm.running_mean is None or norm.running_var is None \
+                or norm.momentum is None:
+            raise ValueError('batch norm without running statistics, or with a cumulative mean, has no counted form')
         norm.num_batches_tracked += 1
         # data, as graphs of other passes hold the running statistics without a need for their values
         norm.running_mean.data.lerp_(mean.to(norm.running_mean), norm.momentum)
@@ -80,10 +85,11 @@ def _join(mean: Tensor, variance: Tensor, count: float) -> tuple[Tensor, Tensor,
 
 class _CountedNorm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor, eps: float, copies: int, shared: bool
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, copies: int, shared: bool
                 ) -> tuple[Tensor, Tensor, Tensor, float]:
         mean, variance = _statistics(x, weight)
-        rows, total = len(x) - 1 + copies, (len(x) - 1 + copies) * (x.numel() // (len(x) * x.shape[1]))
+        rows = len(x) - 1 + copies
+        total: float = rows * (x.numel() // (len(x) * x.shape[1]))
         if copies > 1:
             last_mean, last_variance = _statistics(x[-1:], weight)
             # what the copies that are not there add: means and variances of parts make up those of the whole
@@ -99,7 +105,7 @@ class _CountedNorm(torch.autograd.Function):
         return F.batch_norm(x, mean, variance, weight, bias, False, 0., eps), mean, variance, total
 
     @staticmethod
-    def backward(ctx, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, variance = ctx.saved_tensors
         # with the statistics as constants: the gradient of the last row is the sum of those of its copies already
         dx, dweight, dbias = torch.ops.aten.native_batch_norm_backward(

@@ -59,7 +59,7 @@ def edges_from_names(joints: Sequence[str]) -> list[tuple[int, int]]:
 
 def _parent(side: str | None, role: str, first: dict[tuple[str | None, str], int]) -> int | None:
     if side is None:
-        candidates = [(None, name) for name in _NOSE] if role == 'nose' else []
+        candidates: list[tuple[str | None, str]] = [(None, name) for name in _NOSE] if role == 'nose' else []
     else:
         own, midline = _PARENTS.get(role, ((), ()))
         candidates = [*((side, name) for name in own), *((None, name) for name in midline)]

@@ -81,7 +81,7 @@ class SampleRandom:
 
     def _fill(self, shape: tuple[int, ...], dtype: type,
               draw: Callable[[np.random.Generator, np.ndarray], object]) -> Tensor:
-        out = np.empty((len(self), *shape), dtype)
+        out: np.ndarray = np.empty((len(self), *shape), dtype)
         # a row of a one-dimensional array would be a scalar, which numpy cannot fill
         for generator, row in zip(self._generators, out.reshape(len(self), math.prod(shape)), strict=True):
             draw(generator, row)

@@ -5,7 +5,7 @@ Source: ``numpy.random.SeedSequence``, whose arithmetic numpy promises to keep.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
@@ -93,4 +93,4 @@ def seeded_generators(before: Sequence[int], index: Sequence[int], after: Sequen
 
 
 def _of_states(states: np.ndarray) -> Iterator[np.random.Generator]:
-    return (np.random.Generator(np.random.SFC64(_Words(words))) for words in states)
+    return (np.random.Generator(np.random.SFC64(cast(np.random.SeedSequence, _Words(words)))) for words in states)

@@ -40,7 +40,7 @@ class Call:
     """What stands in for a function; it can neither be changed nor end up in the outcome."""
 
     __slots__ = ('_name', '_function')
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, name: str, function: Callable) -> None:
         self._name, self._function = name, function
@@ -55,7 +55,7 @@ class Call:
 class PickledDtype:
     """Arguments and state of ``numpy.dtype``."""
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, text: Any, *flags: Any) -> None:
         if type(text) is not str or len(flags) > 2 or not all(type(flag) in (bool, int) for flag in flags):
@@ -80,7 +80,7 @@ class PickledDtype:
 class PickledArray:
     """Shape, dtype and bytes of an array; the three come late, or not at all, in a crafted file."""
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self) -> None:
         self._array: np.ndarray | None = None
@@ -103,7 +103,7 @@ class PickledArray:
             wanted *= axis
         if len(data) != wanted * kind.itemsize:
             raise Refused(f'an array of {len(data)} bytes that says it is {kind} {shape}')
-        array = np.ndarray(shape, kind, buffer=memoryview(data).toreadonly(), order=order)
+        array = np.ndarray(shape, kind, buffer=memoryview(data).toreadonly(), order='F' if order == 'F' else 'C')
         if kind.kind == 'U' and (np.frombuffer(data, kind.str[0] + 'u4') > sys.maxunicode).any():
             raise Refused('an array of text with characters that do not exist')
         self._array = array
@@ -142,7 +142,7 @@ def _frombuffer(data: Any, dtype: Any, shape: Any, order: Any) -> PickledArray:
     return array
 
 
-def _scalar(dtype: Any, data: Any) -> np.generic:
+def _scalar(dtype: Any, data: Any) -> Any:
     array = PickledArray()
     array.fill(data, dtype, (), 'C')
     return array.finish()[()]

@@ -112,6 +112,14 @@ class _Reader(pickle._Unpickler):
     Everything that would call, look up or change an object is replaced by what checks its operands.
     """
 
+    # what the interpreter of the standard library has
+    stack: list[Any]
+    memo: dict[int, Any]
+    append: Callable[[Any], None]
+    pop_mark: Callable[[], list[Any]]
+    read: Callable[[int], bytes]
+    readline: Callable[[], bytes]
+
     def __init__(self, file: _Mapped) -> None:
         self._source = file
         # Python 2 wrote bytes and text alike, numpy's as latin1

@@ -103,7 +103,7 @@ def draw_actionlet_sheet(sequences: Sequence[ActionletExample],
                 ax.set_title(example.title, loc='left', fontsize=9)
                 _mark_sides(ax, example.joints[frame], layout, limits)
         heat = figure.add_subplot(grid[row, num_frames + 1])
-        draw_heat_map(heat, example.actionlet, layout, frames, len(example.joints))
+        draw_heat_map(heat, example.actionlet, layout, frames.tolist(), len(example.joints))
     heat.set_xlabel('frame', fontsize=7)
     figure.text(0.1 / width, 0.1 / height, caption, fontsize=7, color='0.4')
     add_colourbar(figure, figure.add_subplot(grid[0, num_frames + 2]), 'actionlet / row maximum')

@@ -3,6 +3,7 @@ import math
 import os
 import textwrap
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from matplotlib import rcParams
@@ -63,7 +64,7 @@ def draw_animation(sequence: SequenceRows, path: str | Path) -> Path:
     width, height = figure.get_size_inches()
     counter = figure.text(1 - .1 / width, 1 - .2 / height, '', ha='right', fontsize=8, color='0.35')
     aside = path.with_name(f'.{path.stem}.{os.getpid()}.tmp{kind}')
-    writer = PillowWriter(fps=fps) if kind == '.gif' else _video_writer(fps)
+    writer = PillowWriter(fps=cast(int, fps)) if kind == '.gif' else _video_writer(fps)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -90,7 +91,7 @@ def _video_writer(fps: float) -> AbstractMovieWriter:
     if not FFMpegWriter.isAvailable():
         raise ConfigError('an .mp4 needs ffmpeg: pip install imageio-ffmpeg; .gif needs nothing')
     # sides of an even number of pixels, which most players ask for
-    return FFMpegWriter(fps=fps, extra_args=['-vf', 'pad=ceil(iw/2)*2:ceil(ih/2)*2', '-pix_fmt', 'yuv420p'])
+    return FFMpegWriter(fps=cast(int, fps), extra_args=['-vf', 'pad=ceil(iw/2)*2:ceil(ih/2)*2', '-pix_fmt', 'yuv420p'])
 
 
 def _panels(sequence: SequenceRows) -> tuple[Figure, list[Bodies]]:

@@ -2,7 +2,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_rgb
@@ -82,14 +81,16 @@ class Bodies:
                 self._point(self.arrows[person], person, frame)
 
     def _point(self, arrows: Quiver, person: int, frame: int) -> None:
-        found = self._clip.found[person, frame]
-        steps = np.where(found[:, None], self._clip.motion[person, frame, :, :2] * self._clip.arrow_scale, 0)
+        found, motion = self._clip.found[person, frame], self._clip.motion
+        if motion is None:
+            return
+        steps = np.where(found[:, None], motion[person, frame, :, :2] * self._clip.arrow_scale, 0)
         arrows.set_offsets(self._clip.placed[person, frame])
         arrows.set_UVC(*steps.T)
         arrows.set_visible(bool(found.any()))
 
 
-def legend_handles(clips: Sequence[MotionClip]) -> list[Artist]:
+def legend_handles(clips: Sequence[MotionClip]) -> list[Line2D]:
     """What the colours and lines of these clips mean."""
     handles = [Line2D([], [], color=colour, linewidth=2, label=part.replace('_', ' '))
                for part, colour in PART_COLOURS.items()]

@@ -69,5 +69,6 @@ def draw_lines(panels: Mapping[str, Lines], path: str | Path, x_label: str, y_la
         # lines of text in a legend must not be taken for formulas
         for text in ax.legend(frameon=False, fontsize=8).get_texts():
             text.set_parse_math(False)
-    figure.suptitle(title or None, x=.01, ha='left', fontsize=10)
+    if title:
+        figure.suptitle(title, x=.01, ha='left', fontsize=10)
     return save_png(figure, path)

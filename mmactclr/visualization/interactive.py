@@ -88,12 +88,12 @@ def _traces(go: Any, clip: MotionClip, places: np.ndarray, frame: int) -> list[A
             colours = _part_colours(clip)
             own = [colours[joint] for joint in shown]
             along = [colours[bones[i // 3][0]] for i in range(len(ends))]
-            line_style, marker = dict(color=along), dict(color=own)
+            line_style, marker = dict[str, Any](color=along), dict[str, Any](color=own)
             text = [clip.layout.joints[joint] for joint in shown]
         else:
             scale = dict(colorscale=_colourscale(), cmin=0, cmax=1)
-            along = [round(float(weight[joint]), 3) if joint >= 0 else 0. for joint in ends]
-            line_style = dict(color=along, **scale)
+            values = [round(float(weight[joint]), 3) if joint >= 0 else 0. for joint in ends]
+            line_style = dict(color=values, **scale)
             marker = dict(color=np.round(weight[shown].astype(float), 3).tolist(), showscale=person == 0,
                           colorbar=dict(title='actionlet / maximum', len=.5, thickness=12), **scale)
             text = [f'{clip.layout.joints[joint]}: {weight[joint]:.2f}' for joint in shown]

@@ -116,7 +116,8 @@ def draw_timelines(timelines: Mapping[str, Mapping[str, Sequence[Span]]], path: 
     for ax, (name, rows) in zip(panels, shown.items(), strict=True):
         _draw_rows(ax, name, rows, colours)
     panels[-1].set_xlabel('frame', fontsize=8)
-    figure.suptitle(title or None, x=0.01, ha='left', fontsize=10)
+    if title:
+        figure.suptitle(title, x=0.01, ha='left', fontsize=10)
     figure.legend(handles=[Patch(color=colours[name], label=name) for name in (*classes, _BACKGROUND)],
                   loc='outside lower center', ncols=_LEGEND_COLUMNS, fontsize=7, frameon=False)
     return save_png(figure, path)

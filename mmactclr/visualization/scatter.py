@@ -49,8 +49,8 @@ def draw_scatter(points: np.ndarray, labels: np.ndarray, classes: Sequence[str],
     for label in shown:
         colour = _UNLABELLED if label < 0 else colormaps['turbo']((named.index(label) + .5) / len(named))
         rows = labels == label
-        ax.scatter(*points[rows].T, s=16, color=colour, marker=_MARKERS[label % len(_MARKERS)], linewidths=.3,
-                   edgecolors='white', label='no class' if label < 0 else classes[label])
+        ax.scatter(points[rows, 0], points[rows, 1], s=16, color=colour, marker=_MARKERS[label % len(_MARKERS)],
+                   linewidths=.3, edgecolors='white', label='no class' if label < 0 else classes[label])
     ax.set_title(title, loc='left', fontsize=9, parse_math=False)
     ax.set(xticks=[], yticks=[], aspect='equal', adjustable='datalim')
     ax.spines[:].set_color('0.8')

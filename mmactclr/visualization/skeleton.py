@@ -50,7 +50,7 @@ def draw_skeleton(ax: Axes, joints: np.ndarray, layout: str | Mapping[str, Any] 
     joints = check_joints(joints, layout, ndim=2)
     limits = view_limits(joints[None], layout) if limits is None else limits
     child, parent = np.array(layout.bones).T
-    segments = np.stack([joints[child, :2], joints[parent, :2]], 1)
+    segments = list(np.stack([joints[child, :2], joints[parent, :2]], 1))
     bones = LineCollection(segments, capstyle='round', linewidth=1.4, zorder=1)
     points = ax.scatter(joints[:, 0], joints[:, 1], s=13, linewidths=0.4, zorder=2)
     if weight is None:

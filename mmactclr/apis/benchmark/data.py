@@ -142,9 +142,10 @@ def write_archive(folder: Path, sequences: int, frames: int) -> None:
     motion = rng.standard_normal((PERSONS, frames, layout.num_joints, AXES), np.float32)
     with ArchiveWriter(folder, layout, classes=[f'class {i}' for i in range(NTU_CLASSES)], fps=30, source='random',
                        licence='none') as writer:
+        columns: dict[str, Any] = dict.fromkeys(NTU_COLUMNS, 1)
         for i, count in enumerate(persons.tolist()):
             writer.add(motion[:count], label=i % NTU_CLASSES, name=f'S001C001P001R{i:07d}',
-                       **dict.fromkeys(NTU_COLUMNS, 1))
+                       **columns)
         writer.finish(dict.fromkeys(NTU_SPLITS, np.full(sequences, 'train')))
 
 

@@ -3,10 +3,12 @@ import argparse
 import dataclasses
 import statistics
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from mmactclr.errors import ConfigError
 from mmactclr.models import Recognizer
 from mmactclr.models.backbones import STGCN
 from mmactclr.models.persons import fold_persons
@@ -61,6 +63,8 @@ class EncoderCase:
     def encode_plainly(self) -> Tensor:
         """Pooled features (N, D) by plain layers, which compute all persons."""
         rows, owners = fold_persons(self.x, self.mask, skip_absent=False)
+        if self.plain is None:
+            raise ConfigError(f'a {type(self.ours.backbone).__name__} has no plain counterpart')
         return owners.mean(self.plain(rows).mean((2, 3)))
 
     def call(self, model: nn.Module, precision: str, encode: Callable[[], Tensor], mode: str) -> Callable[[], None]:
@@ -124,6 +128,6 @@ def grow(backbone: dict, size: Size, device: torch.device, args: argparse.Namesp
     precision = args.precision[0]
     for name, (each, layout) in cases.items():
         case = EncoderCase(backbone, each, device, layout)
-        call = case.call(case.ours, precision, lambda case=case: case.encode(precision), 'training')
+        call = case.call(case.ours, precision, partial(case.encode, precision), 'training')
         seconds = statistics.median(alternate({'ours': call}, args.repeats, device)['ours'])
         yield {'': name, f'training, {precision}, s': seconds, 'sequences/s': each.batch / seconds}

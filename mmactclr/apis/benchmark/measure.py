@@ -6,7 +6,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -98,7 +98,7 @@ def ratio(reference: Sequence[float], seconds: Sequence[float]) -> str:
 
 
 @contextmanager
-def precision_of(name: str, device: torch.device):
+def precision_of(name: str, device: torch.device) -> Iterator[None]:
     """Matrix products of fp32 tensors in the precision of a name, on a GPU."""
     if device.type != 'cuda':
         yield

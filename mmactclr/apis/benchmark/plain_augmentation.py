@@ -180,7 +180,7 @@ class PlainAugmentation:
         if self._drawn():
             x = blur(x, self.rng.uniform(*SIGMA))
         if self._drawn():
-            x = mask_axis(x, self.rng.integers(3))
+            x = mask_axis(x, int(self.rng.integers(3)))
         return x
 
     def strong(self, x: np.ndarray, present: np.ndarray) -> np.ndarray:

@@ -1,4 +1,7 @@
 """ST-GCN without any shortcut, to measure against: channels first, layer by layer, every person through every layer."""
+from collections.abc import Iterable
+from typing import Any, cast
+
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +18,7 @@ class PlainUnit(nn.Module):
 
     def __init__(self, unit: STGCNUnit) -> None:
         super().__init__()
-        norm, _, convolution, last, dropout = unit.tcn
+        norm, _, convolution, last, dropout = cast(Iterable[Any], unit.tcn)
         out, cin = unit.gcn.out_channels, unit.gcn.in_channels
         self.num_subsets = unit.gcn.num_subsets
         self.gcn = nn.Conv2d(cin, out * self.num_subsets, 1)
@@ -55,7 +58,7 @@ class PlainSTGCN(nn.Module):
         self.register_buffer('adjacency', encoder.adjacency.clone())
         self.data_bn = nn.BatchNorm1d(encoder.data_bn.num_features)
         self.data_bn.load_state_dict(encoder.data_bn.state_dict())
-        self.units = nn.ModuleList(PlainUnit(unit) for unit in encoder.units)
+        self.units = nn.ModuleList(PlainUnit(cast(STGCNUnit, unit)) for unit in encoder.units)
         self.importance = nn.ParameterList(
             nn.Parameter(importance.detach().clone()) for importance in encoder.edge_importance)
 

@@ -5,7 +5,7 @@ every product, all losses added up before one backward pass, and persons who are
 """
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,8 @@ class PlainActCLR(nn.Module):
         momentum: Weight of the old key encoder.
     """
 
+    memory: Tensor
+
     def __init__(self, method: ActCLR, momentum: float = 0.999) -> None:
         super().__init__()
         self.method = deepcopy(method)
@@ -32,7 +34,8 @@ class PlainActCLR(nn.Module):
         self.encoder_k = PlainSTGCN(method.backbone_k).requires_grad_(False)
         self.projector_k = self.method.projector_k
         self.register_buffer('memory', method.memory.keys.t().clone())
-        self.filled, self.pointer = int(method.memory.filled), int(method.memory.pointer)
+        self.filled = int(method.memory.filled)
+        self.pointer = int(method.memory.pointer)
         self.momentum = momentum
         del self.method.backbone, self.method.backbone_k
 
@@ -47,7 +50,7 @@ class PlainActCLR(nn.Module):
             losses, z_k = self.contrast(views, masks)
         else:
             losses, z_k = self.mine(views, masks, batch['mixes'])
-        sum(losses.values()).backward()
+        cast(Tensor, sum(losses.values())).backward()
         optimizer.step()
         optimizer.zero_grad()
         self.follow()
@@ -70,7 +73,7 @@ class PlainActCLR(nn.Module):
         z_anchor = self.anchor(views['key'])
         with torch.no_grad():
             z_k = self.key(views['key'], masks['key'], z_anchor)
-        queries, regions = [], {}
+        queries, regions = [], dict[str, tuple[Tensor, Tensor]]()
         for term in self.method.terms:
             if 'mixed' in term:
                 name = term['mixed']

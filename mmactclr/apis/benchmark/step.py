@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from mmactclr.errors import ConfigError
 from mmactclr.models import ActCLR, BaseAlgorithm
 
 from .measure import (
@@ -137,6 +138,8 @@ def _run_once(name: str, source: str, options: dict[str, Any], size: Size, devic
     """Two steps, the second with gradients and momenta in place; called in a process of its own."""
     cfg, where = read_config(source, options), torch.device(device)
     step = plain_step(cfg, size, where, stage) if name == 'plain' else our_step(cfg, size, where, name, stage)
+    if step is None:
+        raise ConfigError(f'{source}: the model has no plain counterpart')
     for _ in range(2):
         step()
 

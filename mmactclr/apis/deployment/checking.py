@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.logging import print_log
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmactclr.errors import ConfigError, ExportError
 from mmactclr.models import ActionletHead
 from mmactclr.models.algorithms.actclr import find_actionlet
+from mmactclr.models.algorithms.base import BaseAlgorithm
 
 # largest difference of an output from the model's, relative to the largest value of that output
 TOLERANCE = 1e-4
@@ -71,7 +72,7 @@ def random_input(shape: tuple[int, int, int, int, int], seed: int = 0) -> tuple[
 
 
 @torch.no_grad()
-def reference_outputs(model: nn.Module, keypoint: Tensor, mask: Tensor, names: Iterable[str],
+def reference_outputs(model: BaseAlgorithm, keypoint: Tensor, mask: Tensor, names: Iterable[str],
                       anchor: Tensor | None = None) -> dict[str, Tensor]:
     """What the model itself gives, by its own code with automatic differentiation, for outputs of these names."""
     features = model.extract(keypoint, mask)
@@ -90,7 +91,7 @@ def reference_outputs(model: nn.Module, keypoint: Tensor, mask: Tensor, names: I
     return found
 
 
-def differences(session: Any, model: nn.Module, keypoint: Tensor, mask: Tensor,
+def differences(session: Any, model: BaseAlgorithm, keypoint: Tensor, mask: Tensor,
                 anchor: Tensor | None = None) -> dict[str, float]:
     """Largest difference of each output of a file from the model's, relative to the output's largest value.
 
@@ -122,7 +123,7 @@ def differences(session: Any, model: nn.Module, keypoint: Tensor, mask: Tensor,
     return found
 
 
-def check_parity(found: Mapping[str, float], model: nn.Module, keypoint: Tensor, mask: Tensor,
+def check_parity(found: Mapping[str, float], model: BaseAlgorithm, keypoint: Tensor, mask: Tensor,
                  anchor: Tensor | None = None) -> None:
     """Refuse differences above :data:`TOLERANCE`, and those that are no numbers.
 
@@ -154,7 +155,7 @@ def check_parity(found: Mapping[str, float], model: nn.Module, keypoint: Tensor,
             'depends on batch or length, or that the exporter translates wrongly; no file was written')
 
 
-def sensitivities(model: nn.Module, keypoint: Tensor, mask: Tensor, names: Sequence[str],
+def sensitivities(model: BaseAlgorithm, keypoint: Tensor, mask: Tensor, names: Sequence[str],
                   anchor: Tensor | None = None) -> dict[str, float]:
     """How far outputs of the model move, relative to their largest value, by what rounding does.
 

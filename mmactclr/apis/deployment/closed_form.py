@@ -1,4 +1,6 @@
 """The gradient behind an actionlet, Eq. 4, written out: formats for deployment know no automatic differentiation."""
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -57,7 +59,7 @@ def closed_anchor_gradient(pooled: Tensor, projector: nn.Module, z_anchor: Tenso
     return gradient
 
 
-def _through(layer: nn.Module, x: Tensor, gradient: Tensor) -> Tensor:
+def _through(layer: Any, x: Tensor, gradient: Tensor) -> Tensor:
     """Gradient with respect to the input ``x`` of a layer from that with respect to its output."""
     if isinstance(layer, nn.Linear):
         return gradient @ layer.weight

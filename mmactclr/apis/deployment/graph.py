@@ -80,7 +80,7 @@ class ExportedModel(nn.Module):
         # before the copy computes in another way
         self._actionlets = {stream: _actionlet_of(branch, anchor) for stream, branch in branches.items()
                             } if part == 'actionlet' else {}
-        self.model = deepcopy(model).eval().requires_grad_(False)
+        self.model: Any = deepcopy(model).eval().requires_grad_(False)
         self.encoders = {stream: _TraceableEncoder(branch, max_persons)
                          for stream, branch in exportable_branches(self.model).items()}
         self.skip_absent = next(iter(branches.values())).skip_absent
@@ -131,8 +131,8 @@ class _TraceableEncoder:
     def __init__(self, branch: SingleStream, persons: int) -> None:
         self.branch, self.persons = branch, persons
         self.encoded: tuple[Tensor, Tensor, Tensor] | None = None
-        branch.features = self.features
-        branch.encode_distinct = self.encode_distinct
+        replaced: Any = branch
+        replaced.features, replaced.encode_distinct = self.features, self.encode_distinct
 
     def features(self, keypoint: Tensor, mask: Tensor) -> Tensor:
         """As :meth:`SingleStream.features`."""
@@ -157,6 +157,8 @@ class _TraceableEncoder:
 
     def actionlet(self, constants: _Actionlet) -> Tensor:
         """Raw actionlet (N, M, T', V), Eq. 4-5, of what was encoded last."""
+        if self.encoded is None:
+            raise RuntimeError('nothing was encoded yet')
         feature_map, where, mask = self.encoded
         head, kept = constants.head, self._kept(mask)
         pooled = _TraceableRows(mask, kept, self.persons).mean(feature_map.mean((2, 3)).index_select(0, where))

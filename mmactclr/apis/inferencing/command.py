@@ -90,7 +90,8 @@ def write(folder: Path, recordings: Sequence[Recording], found: Sequence[Inferen
         columns: dict[str, Any] = dict(embedding=np.stack([result.embedding for result in found]),
                                        name=np.array([result.name for result in found]))
         if found[0].score is not None:
-            columns |= dict(score=np.stack([result.score for result in found]), classes=np.array(found[0].classes))
+            columns |= dict(score=np.stack([np.asarray(result.score) for result in found]),
+                            classes=np.array(found[0].classes))
         for i, result in enumerate(found):
             maps = dict(actionlet=result.actionlet, frame_score=result.frame_score)
             columns |= {f'{name}_{i}': value for name, value in maps.items() if value is not None}

@@ -169,7 +169,7 @@ class MotionGallery:
         shares: dict[str, float] = {}
         for each in near:
             weight = float(np.exp((each.similarity - near[0].similarity) / _TEMPERATURE))
-            shares[each.label] = shares.get(each.label, 0.) + weight
+            shares[str(each.label)] = shares.get(str(each.label), 0.) + weight
         total = sum(shares.values())
         return sorted(((name, share / total) for name, share in shares.items()), key=lambda each: -each[1])
 

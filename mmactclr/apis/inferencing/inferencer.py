@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
 from mmengine.utils import track_iter_progress
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmactclr.apis.inference import init_model
 from mmactclr.datasets.segmentation_dataset import window_starts
@@ -63,7 +63,7 @@ class SkeletonInferencer:
                  batch_size: int = 64) -> None:
         if batch_size < 1:
             raise ConfigError(f'SkeletonInferencer: batch_size is {batch_size}, expected 1 or more')
-        self.model: nn.Module = init_model(config, checkpoint, device)
+        self.model = init_model(config, checkpoint, device)
         card = self.model.card or (card_of_config(load_config(config)) if config is not None else None)
         if not isinstance(card, ModelCard):
             raise ConfigError(f'{checkpoint}: neither checkpoint nor config say which joints the model takes; name the '
@@ -292,11 +292,12 @@ def _spread(score: np.ndarray | None, clip: Clip) -> np.ndarray | None:
 
 def _overlapped(parts: Sequence[tuple[Clip, np.ndarray | None]], frames: int) -> np.ndarray | None:
     """Mean over the windows that hold a frame, of values (T_i, ...), as (T, ...)."""
-    if not parts or any(values is None for _, values in parts):
+    whole = [(clip, values) for clip, values in parts if values is not None]
+    if not whole or len(whole) < len(parts):
         return None
-    total = np.zeros((frames, *parts[0][1].shape[1:]))
+    total = np.zeros((frames, *whole[0][1].shape[1:]))
     count = np.zeros(frames)
-    for clip, values in parts:
+    for clip, values in whole:
         total[clip.start:clip.end] += values
         count[clip.start:clip.end] += 1
     return (total / count.reshape(-1, *[1] * (total.ndim - 1))).astype(np.float32)

@@ -182,19 +182,20 @@ def _has_plain_keypoint(path: Path) -> bool:
 def _format_of(path: Path) -> str:
     if path.is_dir() or path.suffix.lower() == '.zip':
         inside = _suffixes(path)
-        known = [suffix for suffix in inside if _FORMATS.get(suffix)]
+        known = [name for suffix in inside if (name := _FORMATS.get(suffix))]
         if len(known) == 1:
-            return _FORMATS[known[0]]
+            return known[0]
         raise DataError(f'{path} holds files {", ".join(sorted(inside)) or "of no kind"}, so its format is not clear; '
                         f"name it: options=dict(format='csv'), one of {', '.join(sorted(CONVERTERS.module_dict))}")
     suffix = path.suffix.lower()
     if suffix == '.npz':
         return 'flat'
-    if _FORMATS.get(suffix) is None:
+    found = _FORMATS.get(suffix)
+    if found is None:
         raise DataError(f'{path}: files {suffix!r} are not known, expected {", ".join(sorted(_FORMATS))}, .npy, or a '
                         f"skeleton archive; name the format: options=dict(format='csv'), one of "
                         f'{", ".join(sorted(CONVERTERS.module_dict))}')
-    return _FORMATS[suffix]
+    return found
 
 
 def _suffixes(path: Path) -> set[str]:

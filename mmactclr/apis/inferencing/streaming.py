@@ -52,7 +52,7 @@ class SkeletonStream:
             raise ConfigError(f'SkeletonStream: window is {window} and hop {hop}, expected 1 or more')
         self.hop, self.actionlet = hop, actionlet
         self.layout = inferencer.layout if layout is None else get_layout(layout)
-        self._arguments = dict(up=up, metres_per_unit=metres_per_unit)
+        self._arguments: dict[str, Any] = dict(up=up, metres_per_unit=metres_per_unit)
         self._unit = unit
         self._adapter: SkeletonAdapter | None = None
         self._frames: deque[np.ndarray] = deque(maxlen=self.window)

@@ -5,7 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -40,15 +40,16 @@ class BaseConverter(ABC):
 
     @abstractmethod
     def convert(self, src: str | Path, dst: str | Path, *, overwrite: bool = False,
-                strict: bool = False, **options: Any) -> SkeletonArchive:
+                strict: bool = False) -> SkeletonArchive:
         """Reads ``src`` and writes the archive ``dst``.
+
+        A format with options takes the values of the arguments of :meth:`add_arguments` as further keywords.
 
         Args:
             src: File or folder in the source format.
             dst: Archive folder to create.
             overwrite: Replace an archive at ``dst``.
             strict: Raise where a sequence would otherwise be left out.
-            **options: Values of the arguments of :meth:`add_arguments`.
 
         Returns:
             The archive, opened.

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -91,7 +92,7 @@ class CrosCLRConverter(BaseConverter):
                               'one another: convert one folder at a time')
         found = _layout(parts, layout)
         labels = [label for part in parts for label in part.labels]
-        about = dict(source=src.resolve().name, unit=usual_unit(found, parts[0].data.shape[1]),
+        about: dict[str, Any] = dict(source=src.resolve().name, unit=usual_unit(found, parts[0].data.shape[1]),
                      classes=class_names(src, labels, classes, found))
         with ArchiveWriter(dst, found, overwrite=overwrite, strict=strict, **about) as writer:
             return writer.finish(self._write(writer, parts))
@@ -164,6 +165,8 @@ def _array(file: Path) -> np.ndarray:
 
 
 def _read_labels(file: Path) -> tuple[list[str] | None, list[int]]:
+    names: Any
+    labels: Any
     if file.suffix == '.npy':
         names, labels = None, _array(file)
     else:

@@ -69,11 +69,12 @@ def joint_positions(layout: Layout, joints: Sequence[str], file: object) -> list
         DataError: One is missing.
     """
     places = match_joints(layout.joints, joints)
-    if None in places:
+    found = [place for place in places if place is not None]
+    if len(found) < len(places):
         missing = layout.joints[places.index(None)]
         raise DataError(f'{file}, line 1: no joint {ascii(missing)}, which the other files have; it has '
                         f'{ascii(list(joints))[:200]}')
-    return places
+    return found
 
 
 @CONVERTERS.register_module('csv')

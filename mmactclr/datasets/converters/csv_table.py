@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
+from typing import Any
 
 import numpy as np
 
@@ -80,7 +81,7 @@ def parse_header(lines: Sequence[bytes], file: object) -> Header:
     lower = [cell.lower() for cell in cells]
     frame = next((lower.index(name) for name in _FRAME if name in lower), None)
     person = next((lower.index(name) for name in _PERSON if name in lower), None)
-    common = dict(frame=frame, person=person, width=len(cells), separator=separator, line=at)
+    common: dict[str, Any] = dict(frame=frame, person=person, width=len(cells), separator=separator, line=at)
     if 'joint' in lower and {'x', 'y'} <= set(lower):
         axes = 3 if 'z' in lower else 2
         if frame is None:
@@ -139,7 +140,8 @@ def read_motion(content: bytes, file: object) -> tuple[tuple[str, ...], np.ndarr
     times, t = np.unique(frames, return_inverse=True)
     m = np.array([place[name] for name in persons])
     if header.joint is None:
-        joints, where = header.joints, (m, t)
+        joints = header.joints
+        where: tuple[np.ndarray, ...] = m, t
         shape: tuple[int, ...] = len(place), len(times)
     else:
         spelt = {word: _decoded(word) for word in words[header.joint]}
@@ -200,7 +202,7 @@ def _numbers(tokens: list[bytes], numbers: list[int], wanted: list[int], header:
         tokens = [token.strip().strip(b'"').strip() for token in tokens]
     unseen = np.zeros((len(numbers), len(wanted)), dtype=bool)
     if not _UNSEEN.isdisjoint(tokens):
-        unseen = np.array([token in _UNSEEN for token in tokens]).reshape(unseen.shape)
+        unseen = np.reshape([token in _UNSEEN for token in tokens], unseen.shape)
         if header.frame is not None:
             unseen[:, wanted.index(header.frame)] = False
         tokens = [b'0' if gap else token for token, gap in zip(tokens, unseen.ravel(), strict=True)]

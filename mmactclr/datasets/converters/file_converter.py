@@ -75,7 +75,7 @@ class Recordings:
     """
 
     files: Sequence[SourceFile]
-    read: Callable[[SourceFile], Iterable[Clip]]
+    read: Callable[[Any], Iterable[Clip]]
     layout: Layout | str
     classes: Sequence[str] = ()
     splits: Callable[[dict[str, np.ndarray]], Splits] | None = None
@@ -105,7 +105,7 @@ class FileConverter(BaseConverter):
         parser.add_argument('--workers', type=int, metavar='N', help='processes that read; default: one a core')
 
     @abstractmethod
-    def find(self, src: Path, **options: Any) -> Recordings:
+    def find(self, src: Path, *args: Any, **options: Any) -> Recordings:
         """Looks for the files of a source; reads none of the recordings.
 
         Args:
@@ -146,7 +146,8 @@ class FileConverter(BaseConverter):
                     for name in names:
                         writer.exclude(name, reason)
             self._write(writer, found, workers)
-            return writer.finish(found.splits and (lambda columns: usable_splits(found.splits(columns))))
+            splits = found.splits
+            return writer.finish(splits and (lambda columns: usable_splits(splits(columns))))
 
     def _write(self, writer: ArchiveWriter, found: Recordings, workers: int | None) -> None:
         names, damaged = set(writer.names), 0

@@ -40,7 +40,7 @@ class FlatConverter(BaseConverter):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Options for what the file does not say."""
-        pair = dict(nargs=2, metavar=('LEFT', 'RIGHT'), help='where the joint names do not tell')
+        pair: dict[str, Any] = dict(nargs=2, metavar=('LEFT', 'RIGHT'), help='where the joint names do not tell')
         parser.add_argument('--layout', metavar='NAME', help='use this registered layout '
                             f'instead of recognising it: {", ".join(list_layouts())}')
         parser.add_argument('--centre', metavar='JOINT', help='joint between the shoulders, '
@@ -92,7 +92,7 @@ class FlatConverter(BaseConverter):
         extra = {'unit_text': str(fields.get('units', '')), 'names': {
             key.removesuffix('_names'): values.tolist() for key, values in fields.items()
             if key.endswith('_names') and key not in NOT_COLUMNS and values.ndim == 1}}
-        about = {key: str(fields.get(key, '')) for key in ('source', 'licence')}
+        about: dict[str, Any] = {key: str(fields.get(key, '')) for key in ('source', 'licence')}
         about['source'] = about['source'] or src.name
         starts = np.asarray(fields['offsets'])
         about.update(classes=classes, fps=_fps(src, fields), unit=unit, extra=extra)

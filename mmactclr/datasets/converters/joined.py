@@ -2,6 +2,7 @@
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,7 @@ class JoinedConverter(BaseConverter):
         plan = [(part, members) for part in PARTS for members in _deal(source.split(split, part), groups, clips, rng)]
         extra = dict(segment_classes=list(source.classes), joined_from=str(src), split=split, seed=seed,
                      clips=list(clips), gap=list(gap))
-        about = {key: source.meta.get(key) for key in ('fps', 'unit', 'licence')}
+        about: dict[str, Any] = {key: source.meta.get(key) for key in ('fps', 'unit', 'licence')}
         with ArchiveWriter(dst, source.layout, overwrite=overwrite, strict=strict, extra=extra,
                            source=f'joined from {source.meta.get("source", "")}', **about) as writer:
             parts = []
@@ -116,6 +117,6 @@ def _idle(before: np.ndarray, behind: np.ndarray, frames: int, rng: np.random.Ge
     held = int(rng.uniform(*_HOLD) * frames)
     share = np.clip((np.arange(frames) - held + 1) / max(frames - held + 1, 1), 0, 1)
     share = (share * share * (3 - 2 * share))[None, :, None, None]
-    there = before.any(axis=(1, 2)) & behind.any(axis=(1, 2))
+    there = np.any(before, axis=(1, 2)) & np.any(behind, axis=(1, 2))
     idle = (1 - share) * before[:, None] + share * behind[:, None]
     return idle * there[:, None, None, None]

@@ -42,7 +42,7 @@ class Labels:
         excluded: Reason -> names of files that are left out.
     """
 
-    files: list[SourceFile]
+    files: Sequence[Any]
     classes: tuple[str, ...] = ()
     label: Mapping[str, int] = field(default_factory=dict)
     columns: Mapping[str, dict[str, Any]] = field(default_factory=dict)
@@ -121,16 +121,16 @@ def _from_table(src: Path, files: Sequence[SourceFile], below: Mapping[str, tupl
             for key in keys - taken:
                 # a name that two files have stands for neither; a path comes first
                 place[key] = None if key in place else file
-    known: dict[str, dict[str, str]] = {}
+    known: dict[str, dict[str, Any]] = {}
     for line, row in rows:
         name = row.pop('file').replace('\\', '/').strip()
-        file = place.get(_composed(name))
-        if file is None:
+        found = place.get(_composed(name))
+        if found is None:
             what = 'stands for several files, give its path' if _composed(name) in place else f'is no file below {src}'
             raise DataError(f'{table}, line {line}: file {name[:_SHOWN]!r} {what}')
-        if str(file) in known:
+        if str(found) in known:
             raise DataError(f'{table}, line {line}: file {name[:_SHOWN]!r} was named before')
-        known[str(file)] = row
+        known[str(found)] = row
     chosen = [file for file in files if str(file) in known]
     missing = [file.name for file in files if str(file) not in known]
     columns = _typed([known[str(file)] for file in chosen])
@@ -203,7 +203,7 @@ def _is_split(column: str) -> bool:
     return column == _SPLIT or column.startswith(f'{_SPLIT}_')
 
 
-def _typed(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
+def _typed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Columns of whole numbers as int, of numbers as float, of anything else as text."""
     for name in rows[0] if rows else ():
         values = [row[name] for row in rows]

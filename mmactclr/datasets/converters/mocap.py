@@ -325,13 +325,14 @@ class HDM05Converter(AcclaimConverter):
         """
         _check_fps(fps)
         pairs, excluded = find_pairs(src)
-        names = {str(file): _HDM05_NAME.fullmatch(file.stem) for file in pairs}
-        rates = {file: float(match['fps']) for file, match in names.items() if match and 0 < float(match['fps']) < 1e4}
+        matches = {str(file): _HDM05_NAME.fullmatch(file.stem) for file in pairs}
+        names = {name: match for name, match in matches.items() if match}
+        rates = {name: float(match['fps']) for name, match in names.items() if 0 < float(match['fps']) < 1e4}
         if labels is not None:
             known = find_labels(src, pairs, labels)
         else:
-            named = [file for file in pairs if names[str(file)]]
-            others = [file.name for file in pairs if not names[str(file)]]
+            named = [file for file in pairs if str(file) in names]
+            others = [file.name for file in pairs if str(file) not in names]
             if not named:
                 raise DataError(f'{src}: no motion has a name such as HDM_bd_cartwheelLHandStart1Reps_001_120.amc; '
                                 f'found {others[0]!r}; pass --labels, or convert it as cmu')

@@ -60,6 +60,8 @@ def read_skeleton(file: SourceFile, num_classes: int, drop_empty_frames: bool = 
     if not num_classes:
         return [Clip(persons, file.stem, notes=notes)]
     name = SampleName.parse(file.stem)
+    if name is None:
+        raise DataError(f'{file} has no name such as S001C001P001R001A001')
     columns = dict(setup=name.setup, camera=name.camera, subject=name.subject, replication=name.replication)
     return [Clip(persons, file.stem, name.action - 1, columns, notes)]
 
@@ -115,7 +117,7 @@ class NTUConverter(FileConverter):
             raise ConfigError(f'max_persons is {max_persons}, expected 1 or more')
         files = find_files(src, '*.skeleton')
         parsed = {file: SampleName.parse(file.stem) for file in files}
-        bodies = dict(max_persons=max_persons, track=track, order=order, denoise=denoise,
+        bodies: dict[str, Any] = dict(max_persons=max_persons, track=track, order=order, denoise=denoise,
                       drop_empty_frames=drop_empty_frames)
         if not any(parsed.values()):
             print_log(f'{src}: no file has a name such as S001C001P001R001A001: no labels, no splits',
@@ -126,11 +128,11 @@ class NTUConverter(FileConverter):
             dataset = _recognise([name for name in parsed.values() if name])
         setups, actions, classes = _DATASETS[dataset]
         listed = {name for path in missing for name in _read_list(Path(path))}
-        wanted, excluded = [], {}
-        for file, name in parsed.items():
-            if name is None or name.setup > setups or not 1 <= name.action <= actions:
+        wanted, excluded = [], dict[str, list[str]]()
+        for file, sample in parsed.items():
+            if sample is None or sample.setup > setups or not 1 <= sample.action <= actions:
                 excluded.setdefault(_OUTSIDE, []).append(file.stem)
-            elif name in listed:
+            elif sample in listed:
                 excluded.setdefault(_LISTED, []).append(file.stem)
             else:
                 wanted.append(file)

@@ -39,14 +39,15 @@ def join_frames(files: Sequence[SourceFile]) -> list[SourceFile]:
     Returns:
         The other files as they are and one :class:`FrameFiles` a video, in order of their first frames.
     """
-    joined: dict[tuple[str, ...] | str, list[tuple[int, SourceFile]] | SourceFile] = {}
-    videos: dict[tuple[str, ...], str] = {}
+    # in order of the first frames: a file by its name, or a video by the folder and the name that its frames share
+    joined: dict[tuple[str, ...], SourceFile | None] = {}
+    videos: dict[tuple[str, ...], list[tuple[int, SourceFile]]] = {}
     for file in files:
         match = _FRAME.fullmatch(file.stem)
         if match is None:
-            joined[str(file)] = file
+            joined[str(file),] = file
             continue
         key = (str(file.path) if file.member else '', *file.folders, match['video'])
-        videos[key] = match['video']
-        joined.setdefault(key, []).append((int(match['number']), file))
-    return [FrameFiles.of(videos[key], found) if isinstance(key, tuple) else found for key, found in joined.items()]
+        joined.setdefault(key, None)
+        videos.setdefault(key, []).append((int(match['number']), file))
+    return [FrameFiles.of(key[-1], videos[key]) if file is None else file for key, file in joined.items()]

@@ -83,7 +83,7 @@ def parse_pose(content: Any, file: object) -> Video:
     if len(content) > _MOST_FRAMES:
         raise DataError(f'{file}: field {place or "[0]"} has {len(content)} entries, expected at most {_MOST_FRAMES}')
     frames: dict[int, list[Detection]] = {}
-    units = set()
+    units: set[str] = set()
     for i, entry in enumerate(content):
         where = f'{file}: field {place}[{i}]'
         number, detections, unit = _frame(entry, i, where)
@@ -133,23 +133,23 @@ def _frame(entry: Any, i: int, where: str) -> tuple[int, list[Detection], str | 
         people = _list(entry['instances'], f'{where}.instances')
         found = [_person(person, f'{where}.instances[{k}]') for k, person in enumerate(people)]
         return _number(entry.get('frame_id', i), f'{where}.frame_id'), found, 'pixel'
-    for people, name in _PEOPLE.items():
-        if people in entry:
-            each = [(f'{where}.{people}[{k}]', person)
-                    for k, person in enumerate(_list(entry[people], f'{where}.{people}'))]
+    for group, name in _PEOPLE.items():
+        if group in entry:
+            each = [(f'{where}.{group}[{k}]', person)
+                    for k, person in enumerate(_list(entry[group], f'{where}.{group}'))]
             found = [_flat(_field(person, name, at), f'{at}.{name}', _track(person)) for at, person in each]
             return _number(entry.get('frame', i), f'{where}.frame'), found, 'pixel'
     if 'keypoints' in entry:
         number = _number(entry.get('image_id', entry.get('frame_id', i)), f'{where}.image_id')
         return number, [_person(entry, where)], 'pixel'
     for names, unit, axes in ((_WORLD, 'm', 3), (_IMAGE, 'image', 3)):
-        name = next((name for name in names if entry.get(name) is not None), None)
-        if name is not None:
-            points = _list(entry[name], f'{where}.{name}')
+        given = next((name for name in names if entry.get(name) is not None), None)
+        if given is not None:
+            points = _list(entry[given], f'{where}.{given}')
             number = _number(entry.get('frame', entry.get('frame_id', i)), f'{where}.frame')
             # newer versions list people, older ones have one
             people = points if points and isinstance(points[0], list) else [points] if points else []
-            return number, [_landmarks(person, f'{where}.{name}', axes) for person in people], unit
+            return number, [_landmarks(person, f'{where}.{given}', axes) for person in people], unit
     if any(name in entry for name in (*_WORLD, *_IMAGE)):
         return _number(entry.get('frame', entry.get('frame_id', i)), f'{where}.frame'), [], None
     raise DataError(f'{where}: fields {ascii(sorted(map(str, entry))[:8])[:_SHOWN]}, expected instances, people, '

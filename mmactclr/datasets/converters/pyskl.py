@@ -144,7 +144,7 @@ def _about(src: Path, layout: Layout, axes: int, about: Mapping[str, Any]) -> di
     if not all(isinstance(name, str) for name in found['classes']):
         found['classes'] = []
     fps = about.get('fps')
-    found['fps'] = fps if type(fps) in (int, float) and 0 < fps < float('inf') else None
+    found['fps'] = fps if isinstance(fps, (int, float)) and fps is not True and 0 < fps < float('inf') else None
     return found
 
 

@@ -18,6 +18,7 @@ MAX_BYTES = 1 << 30
 _TRIED = 100
 
 Found = TypeVar('Found')
+File = TypeVar('File', bound='SourceFile')
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def _files_below(folder: Path) -> Iterator[Path]:
             yield from _files_below(path)
 
 
-def first_readable(files: Sequence[SourceFile], read: Callable[[SourceFile], Found]) -> tuple[SourceFile, Found]:
+def first_readable(files: Sequence[File], read: Callable[[File], Found]) -> tuple[File, Found]:
     """The first file that can be read, and what was found in it; the files say what the others look like.
 
     Raises:

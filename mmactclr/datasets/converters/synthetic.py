@@ -1,8 +1,9 @@
 """The built-in synthetic set as an archive."""
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 from mmactclr.datasets.archive import SkeletonArchive
 from mmactclr.datasets.archive_writer import ArchiveWriter
@@ -26,16 +27,17 @@ class SyntheticConverter(BaseConverter):
         nuisances = parser.add_argument_group(
             'what varies within a class', 'see mmactclr.datasets.synthetic.Nuisance')
         for nuisance in fields(Nuisance):
-            pair = isinstance(nuisance.default, tuple)
+            default: Any = nuisance.default
+            pair = isinstance(default, tuple)
             nuisances.add_argument(
-                f'--{nuisance.name}', type=type(nuisance.default[0] if pair else nuisance.default),
-                nargs=2 if pair else None, default=nuisance.default,
+                f'--{nuisance.name}', type=type(default[0] if pair else default), nargs=2 if pair else None,
+                default=default,
                 metavar=('LOW', 'HIGH') if pair else 'X', help='default: %(default)s')
 
     def convert(self, src: str | Path, dst: str | Path, *, overwrite: bool = False,
                 strict: bool = False, num_subjects: int = 12, repeats: int = 4,
                 num_cameras: int = 3, seed: int = 0,
-                **nuisances: float | Sequence[float]) -> SkeletonArchive:
+                **nuisances: Any) -> SkeletonArchive:
         """Generates the set and writes it, with columns ``subject`` and ``camera``.
 
         The arguments are those of :func:`make_synthetic` and of :class:`Nuisance`. They are kept
@@ -45,8 +47,7 @@ class SyntheticConverter(BaseConverter):
         Raises:
             ConfigError: The arguments cannot make a set with both splits.
         """
-        nuisance = Nuisance(**{name: tuple(value) if isinstance(value, Sequence) else value
-                               for name, value in nuisances.items()})
+        nuisance = _nuisance(nuisances)
         size = dict(num_subjects=num_subjects, repeats=repeats, num_cameras=num_cameras, seed=seed)
         made = make_synthetic(**size, nuisance=nuisance)
         with ArchiveWriter(dst, LAYOUT, classes=made.classes, fps=FPS, unit='m',
@@ -57,3 +58,10 @@ class SyntheticConverter(BaseConverter):
                 writer.add(made.sequences[i], label=made.label[i], subject=made.subject[i],
                            camera=made.camera[i])
             return writer.finish(made.splits)
+
+
+def _nuisance(values: Mapping[str, Any]) -> Nuisance:
+    """Ranges as the command line gives them, lists, are tuples."""
+    ranges: dict[str, Any] = {name: tuple(value) if isinstance(value, Sequence) else value
+                              for name, value in values.items()}
+    return Nuisance(**ranges)

@@ -33,4 +33,4 @@ def to_metres(unit: str | None, metres_per_unit: float | None) -> tuple[float, s
         if unit is not None or not 0 < metres_per_unit < math.inf:
             raise ConfigError(f'--metres-per-unit {metres_per_unit}: expected a positive number, and no --unit with it')
         return metres_per_unit, 'm'
-    return METRES.get(unit, 1.), 'm' if unit in METRES else unit or UNKNOWN
+    return METRES.get(unit or UNKNOWN, 1.), 'm' if unit in METRES else unit or UNKNOWN

@@ -64,7 +64,8 @@ def merge_archives(sources: Sequence[str | Path], dst: str | Path, *, overwrite:
             extra=dict(merged=[dict(name=origin, checksum=archive.checksum) for origin, archive in
                                zip(origins, archives, strict=True)])) as writer:
         for archive, origin in zip(archives, origins, strict=True):
-            def change(_, fields: dict[str, Any], archive=archive, origin=origin) -> dict[str, Any]:
+            def change(_: int, fields: dict[str, Any], archive: SkeletonArchive = archive,
+                       origin: str = origin) -> dict[str, Any]:
                 label = int(fields['label'])
                 named = archive.classes[label] if archive.classes else str(fields.get(_CLASS, ''))
                 fields = {**missing, **fields, 'name': _named(fields['name'], origin, common)}

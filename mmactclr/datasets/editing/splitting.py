@@ -45,7 +45,7 @@ def split_by_column(archive: SkeletonArchive, column: str, train: Sequence[str] 
     both = {str(value) for value in train or ()} & {str(value) for value in test or ()}
     if both:
         raise ConfigError(f'{", ".join(sorted(both))} cannot be in both parts')
-    in_train = np.isin(values, list(map(str, train))) if train is not None else ~np.isin(values, list(map(str, test)))
+    in_train = ~np.isin(values, list(map(str, test or ()))) if train is None else np.isin(values, list(map(str, train)))
     in_test = np.isin(values, list(map(str, test))) if test is not None else ~in_train
     return np.where(in_train, 'train', np.where(in_test, 'test', ''))
 
@@ -92,6 +92,7 @@ def fold_splits(archive: SkeletonArchive, folds: int, seed: int = 0, group: str 
         ConfigError: There are fewer than two folds, or fewer sequences or groups than folds.
     """
     rng = np.random.default_rng(derive_seed('folds', seed))
+    number: np.ndarray | None
     if group is None:
         number = np.empty(len(archive), dtype=int)
         at = 0

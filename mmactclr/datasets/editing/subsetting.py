@@ -3,6 +3,7 @@ import operator
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -102,7 +103,7 @@ def subset_archive(src: str | Path, dst: str | Path, positions: np.ndarray, *, d
     classes = [archive.classes[k] for k in used] if archive.classes else []
     number = {int(k): new for new, k in enumerate(used)} if archive.classes else {-1: -1}
 
-    def change(_, fields):
+    def change(_: int, fields: dict[str, Any]) -> dict[str, Any]:
         return {**fields, 'label': number[int(fields['label'])]}
 
     with ArchiveWriter(dst, archive.layout, classes=classes, overwrite=overwrite, strict=True,

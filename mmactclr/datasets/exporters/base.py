@@ -36,7 +36,7 @@ class BaseExporter(ABC):
         """Adds the options of this format to the command line; most formats have none."""
 
     @abstractmethod
-    def write(self, archive: SkeletonArchive, dst: Path, **options: Any) -> None:
+    def write(self, archive: SkeletonArchive, dst: Path, *args: Any, **options: Any) -> None:
         """Writes the archive to ``dst``: a file that does not exist, or an empty folder.
 
         Args:

@@ -53,7 +53,7 @@ def _arrays(archive: SkeletonArchive) -> dict[str, np.ndarray]:
     arrays = dict(
         offsets=np.cumsum([0, *archive.column('frames')]), name=archive.column('name'),
         joint_names=np.array(layout.joints), edges=np.array(layout.bones),
-        units=np.array(_UNITS.get(meta.get('unit'), meta.get('unit', ''))),
+        units=np.array(_UNITS.get(meta.get('unit', ''), meta.get('unit', ''))),
         source=np.array(meta.get('source', '')), licence=np.array(meta.get('licence', '')))
     if archive.classes:
         arrays.update(label=archive.labels, class_names=np.array(archive.classes))

@@ -1,5 +1,6 @@
 """Annotation pickles that pyskl and mmaction2 read."""
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,15 +59,19 @@ def _annotation(archive: SkeletonArchive, i: int, name: str, columns: dict[str, 
 class _Pickler(pickle._Pickler):
     """Names numpy's functions as numpy 1 did, which numpy 2 reads too; forgets coordinates once they are written."""
 
+    # what the pickler of the standard library has
+    save: Callable[[Any], None]
+    write: Callable[[bytes], None]
+
     def memoize(self, obj: Any) -> None:
         # what is remembered, in case it comes again, stays in memory: bytes of arrays, and the tuples that hold them
         if type(obj) not in (bytes, tuple):
-            super().memoize(obj)
+            super().memoize(obj)  # type: ignore[misc]
 
     def save_global(self, obj: Any, name: str | None = None) -> None:
         module = getattr(obj, '__module__', None) or ''
         if not module.startswith('numpy._core'):
-            super().save_global(obj, name)
+            super().save_global(obj, name)  # type: ignore[misc]
             return
         self.save(module.replace('numpy._core', 'numpy.core'))
         self.save(obj.__name__)

@@ -27,8 +27,8 @@ MAX_FRAMES, MAX_PERSONS, MAX_JOINTS = 10_000, 100, 1_000
 _MAX_NUMBER = 2 ** 20
 # weights and buffers of a model, 4 GiB of them; a 3s model of the paper has nine million
 _MAX_VALUES = 2 ** 30
-_KINDS = dict(model=dict, layout=dict, num_frames=int, max_persons=int, preparation=(list, type(None)), classes=list,
-              source=str)
+_KINDS: dict[str, Any] = dict(model=dict, layout=dict, num_frames=int, max_persons=int, preparation=(list, type(None)),
+                              classes=list, source=str)
 # entries of a model config that fetch weights from elsewhere; a checkpoint brings its own
 _FETCHING = ('init_cfg', 'pretrained')
 
@@ -186,7 +186,8 @@ def _checked(node: Any, source: str, where: str, fields: Mapping[str, Any] | Non
         return {key: fields[key] if key in fields else _checked(value, source, f'{where}.{key}', fields)
                 for key, value in node.items() if key not in _FETCHING and key != '_scope_'}
     if isinstance(node, Sequence) and not isinstance(node, str):
-        return type(node)(_checked(value, source, f'{where}.{i}', fields) for i, value in enumerate(node))
+        kind: Any = type(node)
+        return kind(_checked(value, source, f'{where}.{i}', fields) for i, value in enumerate(node))
     if isinstance(node, int) and abs(node) > _MAX_NUMBER:
         raise ConfigError(f'checkpoint {source!r}: {where} of its model card is {node}, expected at most '
                           f'{_MAX_NUMBER}; name the config it was trained with')

@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmactclr.errors import ConfigError
+from mmactclr.models.algorithms.base import BaseAlgorithm
 from mmactclr.structures import get_layout
 from mmactclr.utils import share_fields
 
@@ -43,7 +44,7 @@ def adopt_encoder(cfg: Config, card: ModelCard, source: str, explicit: Collectio
         ConfigError: If the model of the card cannot be built here, or has no encoder.
     """
     built = card.build(source)
-    branches = built.branches() if hasattr(built, 'branches') else {}
+    branches = built.branches() if isinstance(built, BaseAlgorithm) else {}
     found = card.model_config(source)
     branch = found.get('branch', found)
     if not branches or not isinstance(branch.get('backbone'), Mapping):

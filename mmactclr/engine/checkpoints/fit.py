@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.models import ClassificationHead, MultiStream
+from mmactclr.models.algorithms.base import BaseAlgorithm
 from mmactclr.models.memory_bank import MemoryBank
 from mmactclr.structures import Layout
 
@@ -97,7 +98,7 @@ def _kind(value: Tensor) -> str:
 
 
 def _branches(model: nn.Module) -> dict[str, nn.Module]:
-    return model.branches() if hasattr(model, 'branches') else {}
+    return dict(model.branches()) if isinstance(model, BaseAlgorithm) else {}
 
 
 def _other_layout(model: nn.Module, card: ModelCard | None) -> str | None:

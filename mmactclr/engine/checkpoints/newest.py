@@ -96,7 +96,7 @@ def progress_of(checkpoint: Mapping[str, Any]) -> Progress | None:
     if not isinstance(meta, Mapping) or not all(isinstance(checkpoint.get(key), Mapping)
                                                 for key in ('message_hub', 'optimizer')):
         return None
-    values = [meta.get(name) for name in ('epoch', 'iter')]
+    values: list[Any] = [meta.get(name) for name in ('epoch', 'iter')]
     if not all(type(value) is int and value >= 0 for value in values):
         return None
     session = meta.get('session', 0.0)

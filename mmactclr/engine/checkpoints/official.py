@@ -202,8 +202,8 @@ def _describe(encoder: State, source: str, layout: str, strided_units: Sequence[
         'gcn.conv.weight', 'tcn.0.weight', 'tcn.2.weight')))
     missing = [name for name in sized if name not in encoder]
     if missing or not units or units != list(range(len(units))):
-        found = f'{", ".join(missing[:3])} missing' if missing else f'st_gcn_networks are {units}'
-        raise DataError(f'{source}: no whole ST-GCN encoder ({found}); the file was cut or is of another architecture')
+        wrong = f'{", ".join(missing[:3])} missing' if missing else f'st_gcn_networks are {units}'
+        raise DataError(f'{source}: no whole ST-GCN encoder ({wrong}); the file was cut or is of another architecture')
     if shape_of(encoder, 'A', 3, source)[1:] != (joints, joints):
         raise ConfigError(f'{source}: its graph has the shape {tuple(encoder["A"].shape)}, layout {layout!r} has '
                           f'{joints} joints; name the layout it was trained with: --layout')

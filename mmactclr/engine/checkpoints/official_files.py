@@ -1,9 +1,9 @@
 """Files of public weights: read, converted, written aside and renamed."""
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -91,7 +91,7 @@ def _unsaid(card: ModelCard, state: dict[str, Any], source: str) -> list[str]:
     Raises:
         ConfigError: If the model does something that the public code cannot.
     """
-    model = card.build(source)
+    model: Any = card.build(source)
     check_fit(model, state, source, trained_only=True, card=card)
     branches = list(model.branches().values())
     if any(getattr(branch, 'skip_absent', False) for branch in branches):
@@ -101,7 +101,8 @@ def _unsaid(card: ModelCard, state: dict[str, Any], source: str) -> list[str]:
     if not isinstance(encoder, STGCN):
         raise ConfigError(f'{source}: its encoder is {type(encoder).__name__}, which has no counterpart in the public '
                           'code; only ST-GCN encoders can be written back')
-    strided = [number for number, unit in enumerate(encoder.units, start=1) if unit.tcn[2].stride[0] > 1]
+    strided = [number for number, unit in enumerate(cast(Iterable[Any], encoder.units), start=1)
+               if unit.tcn[2].stride[0] > 1]
     notes = [f'not in a public file: stride 2 at units {strided}, layout {encoder.layout.name}']
     if len(branches) == 1:
         notes[0] += f', stream {branches[0].stream}'

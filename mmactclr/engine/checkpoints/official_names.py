@@ -60,8 +60,8 @@ def sort_names(state: Mapping[str, Tensor], source: str, stream: str) -> tuple[E
             strange.append(key)
     online = any(role == 'q' for role, _ in encoders)
     if strange or not online:
-        found = f'{len(strange)} unknown names, the first {strange[:3]}' if online or not encoders else 'no encoder_q.*'
-        raise DataError(f'{source}: {found}; expected weights of the ActCLR / AimCLR / CrosSCLR code family: '
+        wrong = f'{len(strange)} unknown names, the first {strange[:3]}' if online or not encoders else 'no encoder_q.*'
+        raise DataError(f'{source}: {wrong}; expected weights of the ActCLR / AimCLR / CrosSCLR code family: '
                         'encoder_q.*, encoder_k.*, queue, queue_ptr'
                         + ('; a checkpoint of mmactclr goes the other way with --reverse' if any(
                             'backbone.' in name for name in strange) else ''))
@@ -97,8 +97,9 @@ def own_name(name: str) -> str:
 def public_name(key: str) -> str | None:
     """Public name of a weight of a Recognizer, MoCo, ActCLR or MultiStream; None where there is none."""
     found = re.fullmatch(r'(?:stream_branches\.(\w+)\.)?(.+)', key)
-    stream = found.group(1) or 'joint'
-    name = _public_part(found.group(2))
+    stream, inner = found.groups() if found else (None, key)
+    stream = stream or 'joint'
+    name = _public_part(inner)
     if name is None or stream not in STREAMS:
         return None
     part, dot, rest = name.partition('.')

@@ -1,5 +1,5 @@
 """What differs between the recipe that a checkpoint was trained with and the one that is to go on."""
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 # default hooks that log, save, report and watch: they do not change the numbers of a step
@@ -30,7 +30,7 @@ def differences(saved: Mapping[str, Any], current: Mapping[str, Any]) -> list[st
 def _flat(value: Any, prefix: str = '') -> dict[str, Any]:
     """Leaves by dotted name; a list of plain values is a leaf."""
     if isinstance(value, Mapping) and value:
-        pairs = value.items()
+        pairs: Iterable[tuple[Any, Any]] = value.items()
     elif isinstance(value, list) and any(isinstance(item, (Mapping, list)) for item in value):
         pairs = enumerate(value)
     else:

@@ -59,8 +59,8 @@ def check_resumable(checkpoint: Mapping[str, Any], source: str) -> None:
         DataError: If what it says of it is damaged.
     """
     check_progress(checkpoint, source)
-    meta = checkpoint.get('meta')
-    progress = [meta.get(name) for name in ('epoch', 'iter')] if isinstance(meta, Mapping) else []
+    meta: Any = checkpoint.get('meta')
+    progress: list[Any] = [meta.get(name) for name in ('epoch', 'iter')] if isinstance(meta, Mapping) else []
     if not progress or None in progress or not isinstance(checkpoint.get('message_hub'), Mapping):
         raise ConfigError(f'checkpoint {source!r} does not say where its training stood (epoch, iter, message_hub), so '
                           f'it cannot go on; start a new run from its weights: --cfg-options load_from={source}')

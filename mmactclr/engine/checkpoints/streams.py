@@ -128,14 +128,15 @@ def _common(cards: Mapping[str, ModelCard | None], parts: Mapping[str, str | Pat
     bare = [str(parts[stream]) for stream, card in cards.items() if card is None]
     if bare:
         raise ConfigError(f'checkpoint {bare[0]!r} has no model card; name a config of all streams: --config CONFIG')
-    (first, one), *others = cards.items()
+    known = {stream: card for stream, card in cards.items() if card is not None}
+    (first, one), *others = known.items()
     for stream, other in others:
         difference = next(_differences(_without_stream(one), _without_stream(other)), None)
         if difference:
             where, a, b = difference
             raise ConfigError(f'{where} is {a} in {str(parts[first])!r} and {b} in {str(parts[stream])!r}; only '
                               'checkpoints whose models differ in nothing but the stream can be joined')
-    return _several(cards)
+    return _several(known)
 
 
 def _single(card: ModelCard, stream: str) -> ModelCard:

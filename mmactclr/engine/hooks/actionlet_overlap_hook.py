@@ -68,7 +68,7 @@ class ActionletOverlapHook(Hook):
         return {stream: branch.actionlet(joints, mask).cpu() for stream, branch in branches.items()}
 
     def _report(self, runner: Runner, found: dict[str, Tensor], epoch: int) -> None:
-        scalars, lines = {}, []
+        scalars, lines = dict[str, float](), []
         for stream, actionlet in found.items():
             scores = overlap(actionlet, self._region)
             prefix = f'{stream}.' if len(found) > 1 else ''

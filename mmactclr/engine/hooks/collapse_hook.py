@@ -82,8 +82,8 @@ class CollapseHook(Hook):
         scalars = {}
         for stream, branch in branches.items():
             memory = getattr(branch, 'memory', None)
-            keys = memory.valid() if memory is not None else ()
-            if len(keys) < 2:
+            keys = memory.valid() if memory is not None else None
+            if keys is None or len(keys) < 2:
                 continue
             prefix = f'{stream}.' if len(branches) > 1 else ''
             scalars[f'{prefix}features/spread'] = spread(keys)

@@ -87,7 +87,8 @@ class DataGuardHook(Hook):
 
     def _check(self, runner: Runner) -> None:
         try:
-            self._watch.check()
+            if self._watch is not None:
+                self._watch.check()
         except DataError as error:
             raise RunError(f'epoch {runner.epoch + 1}: {error}; {newest_text(runner.work_dir)}. Put the data back as '
                            'they were (tools/dataset_converters/verify.py tells) and go on with --resume') from error

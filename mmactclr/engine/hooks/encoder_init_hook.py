@@ -96,9 +96,11 @@ def _named_encoders(paths: Mapping[str, str], streams: Iterable[str]) -> dict[st
     found = {}
     for stream, path in paths.items():
         encoders = _read(path)
-        if not {stream, None} & set(encoders):
-            raise ConfigError(f'init_from.{stream}: {path!r} holds {sorted(encoders)}, not the {stream} stream')
-        found[stream] = path, encoders.get(stream, encoders.get(None))
+        weights = encoders.get(stream, encoders.get(None))
+        if weights is None:
+            raise ConfigError(f'init_from.{stream}: {path!r} holds {sorted(map(str, encoders))}, not the {stream} '
+                              'stream')
+        found[stream] = path, weights
     return found
 
 
@@ -113,7 +115,7 @@ def _shared_encoders(path: str, streams: Iterable[str]) -> dict[str, tuple[str, 
         return {streams[0]: (path, encoders[None])}
     found = {stream: (path, encoders[stream]) for stream in streams if stream in encoders}
     if not found:
-        raise ConfigError(f'init_from: {path!r} holds {sorted(encoders)}, the run trains {streams}')
+        raise ConfigError(f'init_from: {path!r} holds {sorted(map(str, encoders))}, the run trains {streams}')
     return found
 
 
@@ -121,9 +123,9 @@ def _read(path: str) -> dict[str | None, Weights]:
     """Weights of a checkpoint by stream; None where it does not say which stream it holds."""
     checkpoint = read_checkpoint(path)
     state, card = state_of(checkpoint), ModelCard.of(checkpoint, path)
-    several: dict[str | None, Weights] = {}
+    several: dict[str | None, dict[str, Tensor]] = {}
     for name, value in state.items():
         if name.startswith(BRANCHES):
             stream, _, rest = name.removeprefix(BRANCHES).partition('.')
             several.setdefault(stream, {})[rest] = value
-    return several or {card_streams(card)[0] if card else None: state}
+    return {**several} or {card_streams(card)[0] if card else None: state}

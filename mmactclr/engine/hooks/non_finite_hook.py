@@ -62,6 +62,12 @@ class NonFiniteHook(Hook):
         self._guard: StepGuard | None = None
         self._has_checkpoint = False
 
+    @property
+    def _running_guard(self) -> StepGuard:
+        if self._guard is None:
+            raise RuntimeError('NonFiniteHook: a step was taken before before_train, or after after_train')
+        return self._guard
+
     def before_train(self, runner: Runner) -> None:
         """Put the guard before the optimiser."""
         method = get_method(runner, 'NonFiniteHook')
@@ -77,7 +83,7 @@ class NonFiniteHook(Hook):
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Note the running statistics, which the forward pass moves before a loss is known."""
         _copy(self._statistics, self._copies)
-        self._guard.start()
+        self._running_guard.start()
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: Any = None) -> None:
@@ -88,7 +94,8 @@ class NonFiniteHook(Hook):
         """
         # of accumulated gradients only the last step is guarded; a loss before it would reach the memory
         stepped = runner.optim_wrapper.should_update()
-        if not (self._guard.bad if stepped else not self._guard.losses_finite()):
+        guard = self._running_guard
+        if not (guard.bad if stepped else not guard.losses_finite()):
             self._in_a_row = 0
             return
         method = get_method(runner, 'NonFiniteHook')
@@ -136,7 +143,7 @@ class NonFiniteHook(Hook):
         return dict(
             iteration=runner.iter + 1, epoch=runner.epoch + 1, batch=batch_idx + 1,
             batches=len(runner.train_dataloader), action=self.action, losses_not_finite=wrong,
-            gradients_not_finite=self._guard.parameters, lr=runner.optim_wrapper.param_groups[0]['lr'],
+            gradients_not_finite=self._running_guard.parameters, lr=runner.optim_wrapper.param_groups[0]['lr'],
             samples_not_finite=culprits(sample for part in everyone for sample in part['samples']),
             processes=[dict(part, losses={name: str(value) for name, value in part['losses'].items()})
                        for part in everyone])

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any, cast
 
 import torch
 from mmengine.dist import get_rank, get_world_size
@@ -46,7 +47,7 @@ class PeerWatch(threading.Thread):
         self.work_dir, self.patience, self.interval = work_dir, patience, interval
         self.rank, self.size = get_rank(), get_world_size()
         # a copy of its own: the group's may be waiting in the main thread
-        self._store = torch.distributed.distributed_c10d._get_default_store().clone()
+        self._store: Any = cast(Any, torch.distributed.distributed_c10d._get_default_store()).clone()
         self._stop_now = threading.Event()
         self._seen: dict[int, tuple[bytes, float]] = {}
         self._done: set[int] = set()

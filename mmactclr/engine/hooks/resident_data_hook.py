@@ -1,4 +1,6 @@
 """Keeps the training data on the GPU."""
+from typing import Any
+
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -30,7 +32,7 @@ class ResidentDataHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Move the data."""
-        preprocessor = getattr(get_method(runner, 'ResidentDataHook'), 'data_preprocessor', None)
+        preprocessor: Any = getattr(get_method(runner, 'ResidentDataHook'), 'data_preprocessor', None)
         dataset = runner.train_dataloader.dataset
         if not (hasattr(preprocessor, 'resident') and hasattr(dataset, 'resident_size')) \
                 or any(isinstance(hook, FeatureCacheHook) for hook in runner.hooks):
@@ -48,7 +50,7 @@ class ResidentDataHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Let go of the data."""
-        preprocessor = getattr(get_method(runner, 'ResidentDataHook'), 'data_preprocessor', None)
+        preprocessor: Any = getattr(get_method(runner, 'ResidentDataHook'), 'data_preprocessor', None)
         if getattr(preprocessor, 'resident', None) is not None:
             preprocessor.resident = None
             runner.train_dataloader.dataset.with_inputs = True

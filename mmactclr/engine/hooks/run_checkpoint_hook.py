@@ -170,7 +170,7 @@ class RunCheckpointHook(Hook):
     def after_epoch(self, runner: Runner) -> None:
         """Save every ``interval`` epochs, at milestones and at the end."""
         epoch = runner.epoch
-        due = epoch == runner.max_epochs or epoch in self.milestones \
+        due = epoch == runner.max_epochs or epoch in (self.milestones or ()) \
             or (self.interval > 0 and epoch % self.interval == 0)
         self._save_or_stop(runner, due)
 
@@ -274,7 +274,7 @@ class RunCheckpointHook(Hook):
     def _drop(self, runner: Runner, template: str, numbers: list[int], old: list[int]) -> None:
         """Remove old files that are no milestones."""
         for number in old:
-            if template == _EPOCH and number in self.milestones:
+            if template == _EPOCH and number in (self.milestones or ()):
                 continue
             numbers.remove(number)
             if is_main_process():

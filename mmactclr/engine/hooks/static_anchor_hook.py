@@ -6,7 +6,6 @@ import torch
 from mmengine.dist import all_reduce, broadcast
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch.utils.data import Dataset
 
 from mmactclr.datasets import skeleton_collate
 from mmactclr.errors import ConfigError, RunError
@@ -15,7 +14,7 @@ from mmactclr.registry import HOOKS
 from .method import get_branches
 
 
-def mean_motion(dataset: Dataset, chunk: int = 256) -> torch.Tensor:
+def mean_motion(dataset: Any, chunk: int = 256) -> torch.Tensor:
     """Mean of all prepared sequences of a dataset, section 3.1 of the method; (M, T, V, C) float32.
 
     Absent persons count as the zeros they are, as at the encoder's average pooling. Of a dataset that processes have
@@ -43,7 +42,7 @@ def mean_motion(dataset: Dataset, chunk: int = 256) -> torch.Tensor:
     return (total / (dataset.total if divided else len(dataset))).float()
 
 
-def group_motions(dataset: Dataset, count: int, rounds: int = 20, seed: int = 0) -> torch.Tensor:
+def group_motions(dataset: Any, count: int, rounds: int = 20, seed: int = 0) -> torch.Tensor:
     """Mean motions of groups of alike sequences, by Lloyd's k-means; (count, M, T, V, C) float32.
 
     A group that has lost all its sequences keeps its mean. Of a dataset that processes have divided, all of them have
@@ -87,7 +86,7 @@ def group_motions(dataset: Dataset, count: int, rounds: int = 20, seed: int = 0)
     return means.float()
 
 
-def _chunks(dataset: Dataset, chunk: int) -> Iterator[tuple[Sequence[int], torch.Tensor]]:
+def _chunks(dataset: Any, chunk: int) -> Iterator[tuple[Sequence[int], torch.Tensor]]:
     """Positions and prepared joints (n, M, T, V, C) of every sequence that this process counts, n at a time."""
     positions = dataset.counted() if getattr(dataset, 'divided', False) else range(len(dataset))
     for start in range(0, len(positions), chunk):
@@ -98,7 +97,7 @@ def _chunks(dataset: Dataset, chunk: int) -> Iterator[tuple[Sequence[int], torch
         yield indices, skeleton_collate(batch)['inputs']
 
 
-def _names(dataset: Dataset, positions: list[int]) -> str:
+def _names(dataset: Any, positions: list[int]) -> str:
     """Up to five sequences at positions of a dataset, by name where it knows their names."""
     more = len(positions) - 5
     known = [dataset.name_of(int(dataset.index[i])) if hasattr(dataset, 'name_of') else f'sequence {i}'

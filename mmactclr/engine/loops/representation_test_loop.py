@@ -1,11 +1,12 @@
 """Evaluates a pretrained encoder beside the baselines that it has to beat."""
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.dist import get_world_size
+from mmengine.model import BaseModel
 from mmengine.runner import Runner, TestLoop
 from torch import nn
 from torch.utils.data import DataLoader
@@ -66,9 +67,9 @@ class RepresentationTestLoop(TestLoop):
         return metrics
 
     @torch.no_grad()
-    def _evaluate(self, model: nn.Module, dataloader: DataLoader, hooks: bool = False) -> dict[str, float]:
+    def _evaluate(self, model: BaseModel, dataloader: DataLoader, hooks: bool = False) -> dict[str, float]:
         model.eval()
-        last, done, total = time.monotonic(), 0, len(dataloader.dataset)
+        last, done, total = time.monotonic(), 0, len(cast(Sized, dataloader.dataset))
         for index, batch in enumerate(dataloader):
             if time.monotonic() - last > _SILENCE:
                 last = time.monotonic()
@@ -81,7 +82,7 @@ class RepresentationTestLoop(TestLoop):
             self.evaluator.process(data_samples=outputs, data_batch=batch)
             if hooks:
                 self.runner.call_hook('after_test_iter', batch_idx=index, data_batch=batch, outputs=outputs)
-        return self.evaluator.evaluate(len(dataloader.dataset))
+        return self.evaluator.evaluate(total)
 
     def _baseline_model(self, model: Any) -> nn.Module:
         device = next(self.runner.model.parameters()).device

@@ -1,7 +1,7 @@
 """The batches of an epoch that are left, without loading those before them."""
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 from torch.utils.data import DataLoader
 
@@ -33,7 +33,7 @@ class _Rest:
         yield from _after(iter(self._batches), self._start, self._ready)
 
     def __len__(self) -> int:
-        return max(0, len(self._batches) - self._start)
+        return max(0, len(cast(Sized, self._batches)) - self._start)
 
 
 def _after(batches: Iterator[Any], start: int, ready: Callable[[], None]) -> Iterator[Any]:

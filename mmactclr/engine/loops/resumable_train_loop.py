@@ -2,7 +2,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from mmengine.dist import get_world_size
 from mmengine.runner import EpochBasedTrainLoop
@@ -68,7 +68,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         self.validated = position.validated
         if position.sampler_seed is not None and hasattr(self._sampler(), 'seed'):
             # without a seed in the config every process draws one
-            self._sampler().seed = position.sampler_seed
+            cast(Any, self._sampler()).seed = position.sampler_seed
 
     def run(self) -> nn.Module:
         """Train, validate, and call the hooks."""
@@ -99,7 +99,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
         batches = self.dataloader
-        if start:
+        if start and self.resumed is not None:
             batches = rest_of_epoch(self.dataloader, start, partial(self.resumed.restore_random, at_epoch=False))
         for number, batch in enumerate(batches, start):
             self.run_iter(number, batch)

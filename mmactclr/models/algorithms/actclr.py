@@ -133,7 +133,7 @@ class ActCLR(MoCo):
         self.hold(z_k)
         # all of them before the first training pass moves the batch statistics that the masks depend on
         queries, scalars = self.queries(views, masks, mixes, z_k, z_anchor)
-        memory, divergence, teachers = self.memory.valid(), z_k.new_zeros(()), {}
+        memory, divergence, teachers = self.memory.valid(), z_k.new_zeros(()), dict[int, Any]()
         for name, query, mask, target in queries:
             with self.branch_rng(name):
                 z_q = self.projector(self.pool(self.backbone, query, mask))
@@ -168,7 +168,7 @@ class ActCLR(MoCo):
             For every term its name, its view (N, M, T, V, C), the persons present in it (N, M) and its target (N, D);
             and statistics of the actionlets.
         """
-        queries, regions = [], {}
+        queries, regions = [], dict[str, tuple[Tensor, Tensor]]()
         for term in self.terms:
             if 'mixed' in term:
                 name = term['mixed']
@@ -327,7 +327,7 @@ class ActCLR(MoCo):
                               "the last step; add dict(type='StaticAnchorHook') to custom_hooks")
 
 
-def find_actionlet(method: nn.Module, head: nn.Module, keypoint: Tensor, mask: Tensor, anchor: Tensor) -> Tensor:
+def find_actionlet(method: Any, head: nn.Module, keypoint: Tensor, mask: Tensor, anchor: Tensor) -> Tensor:
     """Actionlets that any single-stream encoder finds against a given anchor, without training.
 
     Args:
@@ -341,7 +341,7 @@ def find_actionlet(method: nn.Module, head: nn.Module, keypoint: Tensor, mask: T
     Returns:
         Raw actionlet (N, M, T', V).
     """
-    projector = getattr(method, 'projector', None) or nn.Identity()
+    projector: nn.Module = getattr(method, 'projector', None) or nn.Identity()
     with torch.no_grad(), eval_mode(method):
         x = to_stream(anchor[None], method.stream, method.layout)
         feature_map, rows = method.encode(method.backbone, x, anchor[None].flatten(2).abs().amax(2) > 0)

@@ -1,7 +1,7 @@
 """Streams that learn from each other, by memories whose columns are the same sequences."""
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.logging import print_log
@@ -43,13 +43,17 @@ class AlignedStreams(MultiStream):
         self.register_buffer('aligned', torch.ones((), dtype=torch.bool))
         self.register_load_state_dict_pre_hook(_forget_foreign_memories)
 
+    def contrastive_branches(self) -> dict[str, MoCo]:
+        """The branches by stream, which all have a memory."""
+        return cast(dict[str, MoCo], self.branches())
+
     def memories(self) -> dict[str, Tensor]:
         """What each memory holds, (K', D) unit-length keys by stream, with the same K' in all of them.
 
         Raises:
             ConfigError: If the memories were not filled in step.
         """
-        banks = {stream: branch.memory for stream, branch in self.stream_branches.items()}
+        banks = {stream: branch.memory for stream, branch in self.contrastive_branches().items()}
         states = {stream: (int(bank.filled), int(bank.pointer), bank.size) for stream, bank in banks.items()}
         if len(set(states.values())) > 1:
             found = ', '.join(f'{stream} {filled} of {size} keys, next slot {pointer}'

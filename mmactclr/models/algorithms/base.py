@@ -1,8 +1,9 @@
 """What all pretraining methods share: the training step, precision, progress and feature extraction."""
 import functools
 import inspect
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, cast
 
 import torch
 from mmengine.model import BaseModel
@@ -24,9 +25,9 @@ FRAME_SCORE = 'frame_score'
 
 
 @functools.cache
-def takes_copies(backbone: type[nn.Module]) -> bool:
+def takes_copies(forward: Callable[..., Tensor]) -> bool:
     """Whether an encoder knows how many equal rows its last one stands for, see :meth:`STGCN.forward`."""
-    return 'copies' in inspect.signature(backbone.forward).parameters
+    return 'copies' in inspect.signature(forward).parameters
 
 
 class BaseAlgorithm(BaseModel):
@@ -114,7 +115,7 @@ class BaseAlgorithm(BaseModel):
         """
         inputs, rows = fold_persons(x, mask, self.skip_absent)
         # those who are absent all have the same features; in training their dropout is one, their statistics are kept
-        counted = backbone.training and takes_copies(type(backbone))
+        counted = backbone.training and takes_copies(type(backbone).forward)
         distinct = distinct_rows(rows) if counted or not backbone.training else None
         with torch.autocast(x.device.type, dtype=self.autocast_dtype,
                             enabled=self.autocast_dtype is not None):
@@ -140,7 +141,7 @@ class BaseAlgorithm(BaseModel):
         """Forget what the step that was just taken left for the hooks (called by a hook that leaves the step out)."""
         self.step_dropped = True
 
-    def branch_rng(self, part: str = ''):
+    def branch_rng(self, part: str = '') -> AbstractContextManager[None]:
         """Randomness of a part of this branch's step (dropout), a function of (seed, stream, iteration, rank, part)."""
         return seeded_rng(derive_seed('step', self.seed, self.stream, self.iteration, self.rank, part))
 
@@ -171,7 +172,7 @@ class BaseAlgorithm(BaseModel):
         """What a training step returns: the total, every term, and the scalars of the branches."""
         # features are extracted as the caller's autocast says, not as the step did
         self._adopt_precision()
-        return {'loss': sum(losses.values()), **losses, **self._step_scalars()}
+        return {'loss': cast(Tensor, sum(losses.values())), **losses, **self._step_scalars()}
 
     def forward(self, inputs: Any, mask: Tensor | None = None, masks: Views | None = None,
                 mixes: Mixes = NO_MIXES, mode: str = 'tensor', **meta: Tensor) -> Any:

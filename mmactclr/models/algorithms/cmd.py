@@ -46,7 +46,7 @@ class CMD(AlignedStreams):
         # all teachers before the first student
         keys = self.keys(inputs, masks)
         teachers = {stream: keys[stream] @ memory.t() for stream, memory in memories.items()}
-        for stream, branch in self.stream_branches.items():
+        for stream, branch in self.contrastive_branches().items():
             with branch.branch_rng():
                 z_q = F.normalize(branch.project_query(inputs[stream], masks), dim=1)
                 nce = branch.contrastive_loss(z_q, keys[stream], memories[stream])
@@ -60,7 +60,7 @@ class CMD(AlignedStreams):
     def keys(self, inputs: Mapping[str, Views], masks: Views) -> dict[str, Tensor]:
         """Unit-length keys (N, D) of every stream, which wait for the memories from now on."""
         keys = {}
-        for stream, branch in self.stream_branches.items():
+        for stream, branch in self.contrastive_branches().items():
             branch.check_hooks()
             with branch.branch_rng('key'):
                 keys[stream] = F.normalize(branch.project_key(inputs[stream], masks), dim=1)

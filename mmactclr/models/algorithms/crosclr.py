@@ -1,6 +1,6 @@
 """CrosSCLR (Li et al., CVPR 2021): what one stream finds alike counts as positive in the others."""
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -67,7 +67,7 @@ class CrosSCLR(AlignedStreams):
         positives: dict[str, Tensor] = {}
         similarities: dict[str, Tensor] = {}
         for stream, memory in self.memories().items():
-            branch = self.stream_branches[stream]
+            branch = self.contrastive_branches()[stream]
             branch.check_hooks()
             with branch.branch_rng():
                 z_q = F.normalize(branch.project_query(inputs[stream], masks), dim=1)
@@ -75,12 +75,12 @@ class CrosSCLR(AlignedStreams):
             branch.hold(z_k)
             positives[stream] = (z_q * z_k).sum(1, keepdim=True)
             similarities[stream] = z_q @ memory.t()
-        total = 0.0
-        for stream, branch in self.stream_branches.items():
+        losses = []
+        for stream, branch in self.contrastive_branches().items():
             terms = [cross_contrast(positives[stream], similarities[stream], similarities[teacher],
                                     branch.contrastive_loss.temperature, self.topk, self.context)
                      for teacher in similarities if teacher != stream]
-            loss = sum(terms) / len(terms)
+            loss = cast(Tensor, sum(terms)) / len(terms)
             branch.log_scalars = {'cross': loss.detach()}
-            total = total + loss
-        return total
+            losses.append(loss)
+        return cast(Tensor, sum(losses))

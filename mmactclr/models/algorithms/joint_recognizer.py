@@ -1,6 +1,6 @@
 """Classifiers of several streams that are trained together, on the mean of their scores."""
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -48,4 +48,5 @@ class JointRecognizer(MultiStream):
 
     def mean_score(self, batch: Mapping[str, Any]) -> Tensor:
         """Mean over the streams of the raw class scores of a training batch, (N, num_classes)."""
-        return torch.stack([branch.training_scores(batch) for branch in self.stream_branches.values()]).mean(0)
+        branches = cast(Iterable[Recognizer], self.stream_branches.values())
+        return torch.stack([branch.training_scores(batch) for branch in branches]).mean(0)

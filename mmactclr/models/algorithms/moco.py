@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmactclr.errors import ConfigError
 from mmactclr.models.memory_bank import MemoryBank
@@ -41,6 +41,8 @@ class MoCo(SingleStream):
         momentum_due: Whether a step was taken that the key encoder has not followed yet.
         last_iteration: Iteration of the last step, None before the first.
     """
+
+    projector: nn.Module
 
     def __init__(self, layout: str | Mapping[str, Any] | Layout, backbone: Mapping[str, Any],
                  projector: Mapping[str, Any], memory: Mapping[str, Any],

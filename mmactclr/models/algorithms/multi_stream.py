@@ -1,6 +1,6 @@
 """Joint, motion and bone branches in one run, from the same augmented joints."""
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -51,21 +51,21 @@ class MultiStream(BaseAlgorithm):
     def init_weights(self) -> None:
         """Initialise every branch as a run of that stream alone would."""
         super().init_weights()
-        for branch in self.stream_branches.values():
+        for branch in self.branches().values():
             branch.init_weights()
 
     def branches(self) -> dict[str, BaseAlgorithm]:
         """The single-stream methods by stream."""
-        return dict(self.stream_branches.items())
+        return cast(dict[str, BaseAlgorithm], dict(self.stream_branches.items()))
 
     def view_names(self) -> tuple[str, ...]:
         """Views of the branches; all of them stand in the same stage."""
-        return next(iter(self.stream_branches.values())).view_names()
+        return next(iter(self.branches().values())).view_names()
 
     @property
     def stage_epoch(self) -> int:
         """That of the branches, which all stand in the same stage."""
-        return next(iter(self.stream_branches.values())).stage_epoch
+        return next(iter(self.branches().values())).stage_epoch
 
     def loss_terms(self, inputs: Mapping[str, Views], masks: Views,
                    mixes: Mixes = NO_MIXES) -> Iterator[tuple[str, Tensor]]:
@@ -78,7 +78,7 @@ class MultiStream(BaseAlgorithm):
         A branch computes nothing before the terms of those before it are taken: who runs the backward
         pass of each term at once never holds the graphs of two branches.
         """
-        for stream, branch in self.stream_branches.items():
+        for stream, branch in self.branches().items():
             for name, loss in branch.losses(batch):
                 yield f'{stream}.{name}', loss
 
@@ -91,12 +91,13 @@ class MultiStream(BaseAlgorithm):
         """
         features: dict[str, Tensor] = {}
         points: dict[str, dict[str, Tensor]] = {}
-        for stream, branch in self.stream_branches.items():
+        for stream, branch in self.branches().items():
             for point, value in branch.extract(keypoint, mask).items():
                 features[f'{stream}.{point}'] = value
                 points.setdefault(point, {})[stream] = value
-        joined = {
-            point: sum(self.fusion[stream] * value for stream, value in values.items()) if point in (SCORE, FRAME_SCORE)
+        joined: dict[str, Tensor] = {
+            point: cast(Tensor, sum(self.fusion[stream] * value for stream, value in values.items()))
+            if point in (SCORE, FRAME_SCORE)
             else torch.cat([F.normalize(value, dim=1) for value in values.values()], 1)
             for point, values in points.items()}
         return {**joined, **features}
@@ -108,7 +109,7 @@ def check_fusion(fusion: Mapping[str, float], streams: Iterable[str], who: str) 
     Raises:
         ConfigError: If a stream has no weight, one is negative, or all are zero; ``who`` is named in the message.
     """
-    weights = {stream: fusion.get(stream) for stream in streams}
+    weights: dict[str, Any] = {stream: fusion.get(stream) for stream in streams}
     bad = {stream: weight for stream, weight in weights.items() if weight is None or weight < 0}
     if bad or not any(weights.values()):
         raise ConfigError(f'{who}: fusion is {dict(fusion)}, expected a weight from 0 up for each of the streams '

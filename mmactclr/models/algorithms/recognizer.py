@@ -50,7 +50,7 @@ class Recognizer(SingleStream):
         self.frozen = frozen
         self.cached: Tensor | None = None
         self.backbone.requires_grad_(not frozen)
-        self.head = MODELS.build(dict(head)) if head is not None else None
+        self.head: Any = MODELS.build(dict(head)) if head is not None else None
         width = getattr(self.backbone, 'out_channels', None)
         if self.head is not None and width not in (None, self.head.in_channels):
             raise ConfigError(f'Recognizer: head.in_channels is {self.head.in_channels}, the backbone gives features '

@@ -1,7 +1,7 @@
 """SkeleMixCLR (Chen et al., 2022): each half of a mixed sequence is to find the sequence that it comes from."""
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -55,7 +55,8 @@ class SkeleMixCLR(MoCo):
         if not hasattr(self.backbone, 'temporal_stride'):
             raise ConfigError(f'SkeleMixCLR: {type(self.backbone).__name__} has no temporal_stride, the frames of a '
                               'cell of its feature map, which blocks are measured in; give it that attribute')
-        self.parts, self.cells, self.repeat, self.region_weight = tuple(parts), tuple(cells), repeat, region_weight
+        self.parts, self.cells = (parts[0], parts[1]), (cells[0], cells[1])
+        self.repeat, self.region_weight = repeat, region_weight
 
     def loss_terms(self, inputs: Mapping[str, Views], masks: Views,
                    mixes: Mixes = NO_MIXES) -> Iterator[tuple[str, Tensor]]:
@@ -91,7 +92,7 @@ class SkeleMixCLR(MoCo):
         feature_map, rows = self.encode(self.backbone, mixed, mask | mask[partner])
         z_p = self.projector(self.pool_region(feature_map, rows, block, mask[partner]))
         z_c = self.projector(self.pool_region(feature_map, rows, ~block, mask))
-        z_k, memory = self.pending_keys, self.memory.valid()
+        z_k, memory = cast(Tensor, self.pending_keys), self.memory.valid()
         return torch.stack([self.contrastive_loss(z_p, z_k[partner], memory, negative=z_c),
                             self.contrastive_loss(z_c, z_k, memory, negative=z_p)])
 

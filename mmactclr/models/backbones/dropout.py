@@ -1,4 +1,6 @@
 """Dropout that costs little: decisions for eight entries come out of one random number."""
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -25,7 +27,7 @@ class Dropout(nn.Dropout):
 
 class _Drop(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor, threshold: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, threshold: int) -> Tensor:
         words = torch.empty(-(-x.numel() // _BYTES), dtype=torch.long).random_(-2 ** 63, None)
         factors = torch.empty_like(x)
         _fill_factors(factors, words, threshold)
@@ -35,7 +37,7 @@ class _Drop(torch.autograd.Function):
         return factors.mul_(x)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         words, = ctx.saved_tensors
         factors = torch.empty_strided(grad.shape, ctx.stride, dtype=grad.dtype)
         _fill_factors(factors, words, ctx.threshold)

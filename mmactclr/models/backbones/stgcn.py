@@ -1,6 +1,6 @@
 """ST-GCN at a quarter of the usual width, the encoder of ActCLR and of the methods it is compared with."""
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -113,12 +113,12 @@ class STGCNUnit(nn.Module):
         """
         if not self.training:
             return self._forward_folded(x, adjacency)
-        norm, relu, convolution, last, dropout = self.tcn
+        norm, relu, convolution, last, dropout = cast(Iterable[Any], self.tcn)
         out = self.gcn(x.permute(0, 2, 3, 1), adjacency).permute(0, 3, 1, 2)
         out = convolution(relu(counted_batch_norm(norm, out, copies)))
         out = dropout(counted_batch_norm(last, out, copies))
         if isinstance(self.residual, nn.Sequential):
-            shortcut, norm = self.residual
+            shortcut, norm = cast(Iterable[Any], self.residual)
             out = out.add_(counted_batch_norm(norm, pointwise(x, shortcut, shortcut.weight, shortcut.bias), copies))
         elif self.residual is not None:
             out = out.add_(x)
@@ -126,11 +126,13 @@ class STGCNUnit(nn.Module):
 
     def _forward_folded(self, x: Tensor, adjacency: Tensor) -> Tensor:
         """The same in eval mode, where batch norms are fixed and become part of the weights before them."""
-        norm, _, convolution, last, _ = self.tcn
+        norm, _, convolution, last, _ = cast(Iterable[Any], self.tcn)
         out = self.gcn(x.permute(0, 2, 3, 1), adjacency, norm).permute(0, 3, 1, 2)
-        out = F.conv2d(F.relu(out, inplace=True), *folded(convolution, last), convolution.stride, convolution.padding)
+        weight, bias = folded(convolution, last)
+        out = F.conv2d(F.relu(out, inplace=True), weight, bias, convolution.stride, convolution.padding)
         if isinstance(self.residual, nn.Sequential):
-            out = out.add_(pointwise(x, self.residual[0], *folded(*self.residual)))
+            shortcut, norm = cast(Iterable[Any], self.residual)
+            out = out.add_(pointwise(x, shortcut, *folded(shortcut, norm)))
         elif self.residual is not None:
             out = out.add_(x)
         return F.relu(out, inplace=True)
@@ -138,14 +140,15 @@ class STGCNUnit(nn.Module):
 
 def affine_of(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Factor and summand (C,) of each channel that a batch norm in eval mode comes to."""
-    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    return scale, norm.bias - norm.running_mean * scale
+    mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+    scale = norm.weight * (variance + norm.eps).rsqrt()
+    return scale, norm.bias - mean * scale
 
 
 def folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Weight and bias of a convolution that does what ``norm(convolution(x))`` does in eval mode."""
     scale, shift = affine_of(norm)
-    return convolution.weight * scale[:, None, None, None], convolution.bias * scale + shift
+    return convolution.weight * scale[:, None, None, None], cast(Tensor, convolution.bias) * scale + shift
 
 
 def pointwise(x: Tensor, convolution: nn.Conv2d, weight: Tensor, bias: Tensor) -> Tensor:
@@ -211,10 +214,12 @@ class STGCN(BaseModule):
 
     def init_weights(self) -> None:
         """Apply ``init_std`` (the release's initialisation), then ``init_cfg``, which may load weights."""
-        for module in self.modules() if self.init_std is not None else ():
+        for module in self.modules():
+            if self.init_std is None:
+                break
             if isinstance(module, (nn.Conv2d, GraphConvolution)):
                 nn.init.normal_(module.weight, 0.0, self.init_std)
-                nn.init.zeros_(module.bias)
+                nn.init.zeros_(cast(Tensor, module.bias))
             elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
                 nn.init.normal_(module.weight, 1.0, self.init_std)
                 nn.init.zeros_(module.bias)

@@ -1,4 +1,6 @@
 """Dual distributional divergence minimisation: a normal view teaches extreme ones."""
+from typing import cast
+
 from torch import Tensor
 
 
@@ -16,4 +18,5 @@ def d3m(teacher: Tensor, *students: Tensor) -> Tensor:
         Mean over students and batch, a scalar.
     """
     target = teacher.detach().softmax(1)
-    return sum(-(target * student.log_softmax(1)).sum(1).mean() for student in students) / len(students)
+    terms = [-(target * student.log_softmax(1)).sum(1).mean() for student in students]
+    return cast(Tensor, sum(terms)) / len(students)
