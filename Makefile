@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs clean
+.PHONY: help demo test check coverage docs clean
 
 # $(call step,text,command): one line with the seconds it took; the command's output shows only where it fails
 define step
@@ -20,22 +20,31 @@ else printf 'failed\n%s\n' "$$output" >&2; exit 1; fi
 endef
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## /\1|/' | awk -F'|' '{printf "make %-6s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## /\1|/' | awk -F'|' '{printf "make %-8s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.installed  ## pretrain ActCLR on built-in synthetic motion and show what it is worth
 	@$(BIN)/python tools/demo.py
 
 # a test takes one thread: files of them run side by side, as many as there are cores, four at most
-test: $(VENV)/.installed-test  ## check the style, then run all tests
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+test: check  ## check style and types, then run all tests
+	$(PYTEST)
+
+check: $(VENV)/.installed-test  ## check style and types
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m mypy
+
+coverage: $(VENV)/.installed-test  ## run all tests and print which share of each package they execute
+	$(PYTEST) --cov=mmactclr --cov-report=
+	@$(BIN)/python tests/coverage_by_package.py
 
 docs: $(VENV)/.installed-docs  ## build the documentation into build/docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo 'open build/docs/index.html'
 
 clean:  ## remove .venv, caches and build results; data/ and work_dirs/ stay
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.created:
@@ -54,8 +63,9 @@ $(VENV)/.installed: requirements.txt setup.cfg setup.py pyproject.toml | $(VENV)
 	$(call step,installing mmactclr,$(PIP) -e . --no-deps)
 	@touch $@
 
-$(VENV)/.installed-test: requirements-test.txt $(VENV)/.installed
-	$(call step,installing requirements-test.txt,$(PIP) -r requirements-test.txt)
+# the documentation is built by a test
+$(VENV)/.installed-test: requirements-test.txt requirements-docs.txt $(VENV)/.installed
+	$(call step,installing requirements-test.txt and requirements-docs.txt,$(PIP) -r requirements-test.txt -r requirements-docs.txt)
 	@touch $@
 
 $(VENV)/.installed-docs: requirements-docs.txt $(VENV)/.installed

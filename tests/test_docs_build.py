@@ -2,10 +2,6 @@
 import subprocess
 import sys
 
-import pytest
-
-pytest.importorskip('sphinx')
-
 
 def test_no_warning(repo_root, tmp_path):
     done = subprocess.run([sys.executable, '-m', 'sphinx', '-W', '--keep-going', '-q', '-b', 'html', repo_root / 'docs',

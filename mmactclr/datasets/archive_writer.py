@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 from mmengine.logging import print_log
@@ -285,7 +285,7 @@ class ArchiveWriter:
         self._file.seek(0)
         self._file.write(npy_header((self._rows, self.layout.num_joints, self._num_axes or 0)))
         self._file.close()
-        np.savez_compressed(folder / INDEX, allow_pickle=False, **index)
+        np.savez_compressed(folder / INDEX, **cast(dict[str, Any], index))
         files = {name: dict(bytes=(folder / name).stat().st_size, sha256=file_sha256(folder / name))
                  for name in (KEYPOINTS, INDEX)}
         meta = dict(format=FORMAT, version=VERSION, sequences=len(index['offset']),

@@ -92,8 +92,9 @@ class CrosCLRConverter(BaseConverter):
                               'one another: convert one folder at a time')
         found = _layout(parts, layout)
         labels = [label for part in parts for label in part.labels]
-        about: dict[str, Any] = dict(source=src.resolve().name, unit=usual_unit(found, parts[0].data.shape[1]),
-                     classes=class_names(src, labels, classes, found))
+        about: dict[str, Any] = dict(
+            source=src.resolve().name, unit=usual_unit(found, parts[0].data.shape[1]),
+            classes=class_names(src, labels, classes, found))
         with ArchiveWriter(dst, found, overwrite=overwrite, strict=strict, **about) as writer:
             return writer.finish(self._write(writer, parts))
 

@@ -118,7 +118,7 @@ class NTUConverter(FileConverter):
         files = find_files(src, '*.skeleton')
         parsed = {file: SampleName.parse(file.stem) for file in files}
         bodies: dict[str, Any] = dict(max_persons=max_persons, track=track, order=order, denoise=denoise,
-                      drop_empty_frames=drop_empty_frames)
+                                      drop_empty_frames=drop_empty_frames)
         if not any(parsed.values()):
             print_log(f'{src}: no file has a name such as S001C001P001R001A001: no labels, no splits',
                       logger='current', level=logging.WARNING)

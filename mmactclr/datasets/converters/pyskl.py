@@ -143,8 +143,8 @@ def _about(src: Path, layout: Layout, axes: int, about: Mapping[str, Any]) -> di
         found[key] = value if isinstance(value, type(default)) else default
     if not all(isinstance(name, str) for name in found['classes']):
         found['classes'] = []
-    fps = about.get('fps')
-    found['fps'] = fps if isinstance(fps, (int, float)) and fps is not True and 0 < fps < float('inf') else None
+    fps: Any = about.get('fps')
+    found['fps'] = fps if type(fps) in (int, float) and 0 < fps < float('inf') else None
     return found
 
 
