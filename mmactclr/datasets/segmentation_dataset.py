@@ -43,7 +43,9 @@ class SegmentationDataset(Dataset):
         hop: Frames from one window to the next; half of ``num_frames`` if None.
         max_persons: M.
         preparation: Transform configs; those that resize are left out.
-        remap: As in :class:`SkeletonDataset`, like ``up`` and ``metres_per_unit``.
+        remap: As in :class:`SkeletonDataset`.
+        up: As in :class:`SkeletonDataset`.
+        metres_per_unit: As in :class:`SkeletonDataset`.
 
     Raises:
         DataError: The archive has no ``segments``, or they do not fit its classes.

@@ -32,6 +32,7 @@ class MoCo(SingleStream):
         loss: Config of the contrastive loss.
         stream: ``joint``, ``motion`` or ``bone``.
         skip_absent: Leave absent persons out of the encoder instead of averaging their zeros in.
+        data_preprocessor: Config of the preprocessor; None where another module prepares the views.
 
     Raises:
         ConfigError: If keys of the projector do not fit into the memory.

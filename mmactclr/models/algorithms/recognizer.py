@@ -26,6 +26,7 @@ class Recognizer(SingleStream):
         head: Config of the :class:`ClassificationHead`; None for an encoder alone, which gives features only.
         stream: ``joint``, ``motion`` or ``bone``.
         skip_absent: Leave absent persons out of the encoder instead of averaging their zeros in.
+        data_preprocessor: Config of the preprocessor; None where another module prepares the views.
         frozen: Train the head alone; the encoder stays in eval mode, so that batch norm and dropout do nothing new.
 
     Attributes:

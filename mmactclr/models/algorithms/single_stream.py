@@ -25,6 +25,7 @@ class SingleStream(BaseAlgorithm):
         backbone: Config of the encoder.
         stream: ``joint``, ``motion`` or ``bone``.
         skip_absent: Leave absent persons out of the encoder instead of averaging their zeros in.
+        data_preprocessor: Config of the preprocessor; None where another module prepares the views.
 
     Raises:
         ConfigError: If the stream is not known.
