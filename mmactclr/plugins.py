@@ -61,7 +61,7 @@ def load_plugins() -> tuple[Plugin, ...]:
         if _Loading.done is None and not _Loading.running:
             _Loading.running = True
             try:
-                _Loading.done = tuple(_load(point) for point in _entry_points())
+                _Loading.done = tuple(_load(point) for point in find_plugins())
             finally:
                 _Loading.running = False
         return _Loading.done or ()
@@ -74,7 +74,7 @@ def plugin_configs() -> dict[str, Path]:
         ConfigError: If ``MMACTCLR_PLUGINS`` is neither ``on`` nor ``off``.
     """
     found = {}
-    for package in dict.fromkeys(point.module.partition('.')[0] for point in _entry_points()):
+    for package in dict.fromkeys(point.module.partition('.')[0] for point in find_plugins()):
         spec = find_spec(package)
         for location in (spec and spec.submodule_search_locations) or ():
             folder = Path(location) / CONFIGS
@@ -88,7 +88,12 @@ def describe_broken() -> str:
     return ''.join(f'; {plugin.error}' for plugin in load_plugins() if plugin.error)
 
 
-def _entry_points() -> tuple[EntryPoint, ...]:
+def find_plugins() -> tuple[EntryPoint, ...]:
+    """Entry points of the installed plugins, of which none is imported; none where they are left out.
+
+    Raises:
+        ConfigError: If ``MMACTCLR_PLUGINS`` is neither ``on`` nor ``off``.
+    """
     switch = os.environ.get(SWITCH, 'on').lower()
     if switch not in ('on', 'off'):
         raise ConfigError(f'the environment variable {SWITCH} is {os.environ[SWITCH]!r}, expected on or off')
