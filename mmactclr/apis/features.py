@@ -1,11 +1,11 @@
 """Features of many recordings as a table for other programs."""
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mmactclr.errors import ConfigError, DataError
+from mmactclr.utils import write_npz, written_aside
 
 from .inferencing import Inference, SkeletonInferencer
 
@@ -42,13 +42,9 @@ def extract_features(inferencer: SkeletonInferencer, source: Any, path: str | Pa
     if write is None or path is None:
         return found
     labels = [r.classes[r.label] if r.label >= 0 else '' for r in recordings]
-    aside = path.with_name(f'.{path.stem}.partial-{os.getpid()}{path.suffix}')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(aside, found, labels)
-        os.replace(aside, path)
+        write(path, found, labels)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise DataError(f'{path} cannot be written ({error}); choose another file') from error
     return found
 
@@ -58,7 +54,7 @@ def _write_npz(path: Path, found: list[Inference], labels: list[str]) -> None:
                                    name=np.array([r.name for r in found]), label=np.array(labels))
     if found[0].score is not None:
         columns |= dict(score=np.stack([np.asarray(r.score) for r in found]), classes=np.array(found[0].classes))
-    np.savez(path, **columns)
+    write_npz(path, columns)
 
 
 def _parquet_writer() -> Any:
@@ -73,5 +69,6 @@ def _parquet_writer() -> Any:
                                        embedding=[r.embedding.tolist() for r in found])
         if found[0].score is not None:
             columns['score'] = [np.asarray(r.score).tolist() for r in found]
-        pyarrow.parquet.write_table(pyarrow.table(columns), path)
+        with written_aside(path) as aside:
+            pyarrow.parquet.write_table(pyarrow.table(columns), aside)
     return write

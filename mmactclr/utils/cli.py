@@ -3,11 +3,24 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from mmengine.config import DictAction
 
 from mmactclr.errors import MMActCLRError
+
+_TOOL: ContextVar[bool] = ContextVar('tool', default=False)
+
+
+def in_a_tool() -> bool:
+    """Whether a command-line tool is running, rather than somebody's script."""
+    return _TOOL.get()
+
+
+def spelt(python: str, tool: str) -> str:
+    """How whoever called writes something down: as in Python, or as on the command line."""
+    return tool if in_a_tool() else python
 
 
 class OptionsAction(DictAction):
@@ -51,6 +64,7 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 @contextmanager
 def report_errors() -> Iterator[None]:
     """Turn errors that a user can act on into one line on stderr and exit code 1; interrupts into 130."""
+    token = _TOOL.set(True)
     try:
         yield
     except MMActCLRError as error:
@@ -59,3 +73,5 @@ def report_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         sys.exit(130)
+    finally:
+        _TOOL.reset(token)

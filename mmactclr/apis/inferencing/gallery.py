@@ -1,8 +1,6 @@
 """Search by example: which recordings of an archive move like this one."""
 import hashlib
 import json
-import os
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ import numpy as np
 from torch import nn
 
 from mmactclr.errors import ConfigError, DataError
+from mmactclr.utils import read_arrays, write_npz
 
 from .inferencer import SkeletonInferencer
 from .results import Inference
@@ -92,16 +91,12 @@ class MotionGallery:
         """
         path = Path(path)
         path = path if path.suffix == '.npz' else path.with_name(path.name + '.npz')
-        aside = path.with_name(f'.{path.name}.partial-{os.getpid()}.npz')
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(aside, version=_VERSION, embedding=self.embedding, name=np.array(self.names), label=self.labels,
-                     classes=np.array(self.classes, dtype=str), model=self.model, source=self.source)
-            os.replace(aside, path)
+            return write_npz(path, dict(
+                version=_VERSION, embedding=self.embedding, name=np.array(self.names), label=self.labels,
+                classes=np.array(self.classes, dtype=str), model=self.model, source=self.source))
         except OSError as error:
-            aside.unlink(missing_ok=True)
             raise DataError(f'{path} cannot be written ({error}); choose another file') from error
-        return path
 
     @classmethod
     def load(cls, path: str | Path) -> 'MotionGallery':
@@ -111,18 +106,15 @@ class MotionGallery:
             DataError: If there is no such file, or it is damaged or something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as content:
-                missing = [name for name in _FIELDS if name not in content.files]
-                if missing or int(content['version']) != _VERSION:
-                    raise DataError(f'{path} is no gallery of version {_VERSION} (it lacks {missing}); build one with '
-                                    'tools/gallery.py build')
-                return cls(content['embedding'], content['name'].tolist(), content['label'],
-                           content['classes'].tolist(), str(content['model']), str(content['source']))
-        except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(f'{path} cannot be read ({type(error).__name__}: {error}); expected a file of '
-                            'tools/gallery.py build') from error
+            content = read_arrays(Path(path), path)
+            missing = [name for name in _FIELDS if name not in content] if isinstance(content, dict) else list(_FIELDS)
+            if missing or int(content['version']) != _VERSION:
+                raise DataError(f'{path} is no gallery of version {_VERSION} (it lacks {missing})')
+            return cls(content['embedding'], content['name'].tolist(), content['label'],
+                       content['classes'].tolist(), str(content['model']), str(content['source']))
+        except (DataError, ValueError, TypeError, AttributeError) as error:
+            reason = str(error) if isinstance(error, DataError) else f'{path} cannot be read ({error})'
+            raise DataError(f'{reason}; expected a file of tools/gallery.py build') from error
 
     def search(self, query: np.ndarray | Inference, k: int = 5, inferencer: SkeletonInferencer | None = None
                ) -> list[Neighbour]:
