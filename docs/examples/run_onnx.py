@@ -103,7 +103,8 @@ def prepare(keypoint: np.ndarray, about: dict) -> tuple[np.ndarray, np.ndarray]:
     card, layout = about['card'], about['card']['layout']
     shape = (card['max_persons'], *keypoint.shape[1:])
     joints = np.zeros(shape, np.float32)
-    bodies = keypoint[:shape[0]]
+    # of more persons than the model takes, the first who are seen
+    bodies = (keypoint if len(keypoint) <= shape[0] else keypoint[keypoint.any((1, 2, 3))])[:shape[0]]
     joints[:len(bodies)] = bodies
     there, length = joints.any((1, 2, 3)), None
     for step in about['preparation']:

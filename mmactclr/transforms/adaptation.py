@@ -19,7 +19,7 @@ from mmactclr.structures.joint_names import find_roles
 METRES = {'m': 1., 'metre': 1., 'metres': 1., 'meter': 1., 'meters': 1., 'cm': .01, 'centimetre': .01,
           'centimetres': .01, 'centimeter': .01, 'centimeters': .01, 'mm': .001, 'millimetre': .001,
           'millimetres': .001, 'millimeter': .001, 'millimeters': .001, 'in': .0254, 'inch': .0254, 'inches': .0254,
-          'ft': .3048, 'feet': .3048}
+          'ft': .3048, 'foot': .3048, 'feet': .3048}
 # Metres from the middle of the hips to that of the shoulders, where they really are: UI-PRMD has .49. Kinect v1 puts
 # hips high (.37 to .38 in UTD-MHAD and NW-UCLA), but its recordings have a unit. With this length the arms and legs of
 # HDM05, which has none, add up to 1.31 m, those of NTU RGB+D to 1.30 m.

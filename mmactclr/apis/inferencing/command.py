@@ -1,6 +1,5 @@
 """What the command-line tools print and write of inferences."""
 import argparse
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +10,13 @@ import numpy as np
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.structures import Layout
 from mmactclr.structures.remap import stand_ins
-from mmactclr.utils import write_json
+from mmactclr.utils import write_json, write_npz
 from mmactclr.visualization import draw_motion
+from mmactclr.visualization.stages import upright_recording
 
 from .gallery import MotionGallery, Neighbour
 from .inferencer import SkeletonInferencer
-from .recordings import Recording
+from .recordings import Recording, is_archive
 from .results import Inference
 
 # segments that a line has room for
@@ -26,9 +26,20 @@ _LINES = 50
 
 
 def input_arguments(args: argparse.Namespace) -> dict[str, Any]:
-    """Arguments of an inferencer from options of the command line."""
+    """Arguments of an inferencer from options of the command line.
+
+    Raises:
+        ConfigError: If there is a unit and a factor.
+    """
+    if args.unit is not None and args.metres_per_unit is not None:
+        raise ConfigError('--unit and --metres-per-unit say the same: give one of them')
     return dict(layout=args.layout, unit=args.unit, up=args.up, metres_per_unit=args.metres_per_unit,
                 options=dict(format=args.format) if args.format else None)
+
+
+def use_anchor(inferencer: SkeletonInferencer, source: str, arguments: dict[str, Any]) -> None:
+    """Take ``--anchor``; what is said of the inputs is said of it too, unless it is an archive."""
+    inferencer.use_anchor(source, **{} if is_archive(source) else arguments)
 
 
 def answer(inferencer: SkeletonInferencer, args: argparse.Namespace) -> list[Inference]:
@@ -41,10 +52,11 @@ def answer(inferencer: SkeletonInferencer, args: argparse.Namespace) -> list[Inf
     if args.top < 1:
         raise ConfigError(f'--top is {args.top}, expected 1 or more')
     arguments = input_arguments(args)
+    inferencer.window_of(args.window, args.hop)
     gallery = MotionGallery.load(args.gallery) if args.gallery else None
-    recordings = inferencer.read(args.inputs, *(arguments.pop(name) for name in ('layout', 'unit', 'options')))
     if args.anchor:
-        inferencer.use_anchor(args.anchor, layout=args.layout, unit=args.unit, **arguments)
+        use_anchor(inferencer, args.anchor, arguments)
+    recordings = inferencer.read(args.inputs, *(arguments.pop(name) for name in ('layout', 'unit', 'options')))
     found = inferencer(recordings, window=args.window, hop=args.hop, actionlet=bool(args.out), **arguments)
     neighbours = [gallery.search(result, args.top, inferencer) if gallery else [] for result in found]
     for result, near in list(zip(found, neighbours, strict=True))[:_LINES]:
@@ -57,7 +69,9 @@ def answer(inferencer: SkeletonInferencer, args: argparse.Namespace) -> list[Inf
     if len(found) > _LINES:
         print(f'... and {len(found) - _LINES} more' + ('' if args.out else '; --out DIR writes all of them'))
     if args.out:
-        write(Path(args.out), recordings, found, neighbours, inferencer.layout if args.gif else None)
+        write(Path(args.out), found, neighbours)
+        kinds = [kind for kind in ('gif', 'mp4') if getattr(args, kind)]
+        animate(Path(args.out), recordings, found, inferencer.layout, kinds, args.up)
     return found
 
 
@@ -79,9 +93,12 @@ def show_neighbours(name: str, neighbours: Sequence[Neighbour]) -> None:
         print(f'    {each.similarity:.3f}  {each.name}' + (f'  ({each.label})' if each.label else ''))
 
 
-def write(folder: Path, recordings: Sequence[Recording], found: Sequence[Inference],
-          neighbours: Sequence[Sequence[Neighbour]], layout: Layout | None) -> None:
-    """Write ``results.json``, ``results.npz`` and, if the layout of the model is given, a GIF of every recording."""
+def write(folder: Path, found: Sequence[Inference], neighbours: Sequence[Sequence[Neighbour]]) -> None:
+    """Write ``results.json`` and ``results.npz``.
+
+    Raises:
+        DataError: If they cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / 'results.json', [
@@ -95,17 +112,29 @@ def write(folder: Path, recordings: Sequence[Recording], found: Sequence[Inferen
         for i, result in enumerate(found):
             maps = dict(actionlet=result.actionlet, frame_score=result.frame_score)
             columns |= {f'{name}_{i}': value for name, value in maps.items() if value is not None}
-        aside = folder / f'.results.partial-{os.getpid()}.npz'
-        np.savez(aside, **columns)
-        os.replace(aside, folder / 'results.npz')
+        write_npz(folder / 'results.npz', columns)
     except OSError as error:
         raise DataError(f'{folder} cannot be written ({error}); choose another folder') from error
     print(f'written: {folder / "results.json"} and results.npz')
-    if layout is not None:
-        for name, recording, result in zip(_file_names(found), recordings, found, strict=True):
+
+
+def animate(folder: Path, recordings: Sequence[Recording], found: Sequence[Inference], layout: Layout,
+            kinds: Sequence[str], up: str | None = None) -> None:
+    """Write an animation of every recording, upright, with its actionlet.
+
+    Args:
+        folder: Where to.
+        recordings: What is drawn.
+        found: What the model says of them.
+        layout: Joints of the model.
+        kinds: Any of ``gif`` and ``mp4``.
+        up: Axis of the recordings that points up; estimated if None.
+    """
+    for name, recording, result in zip(file_names([r.name for r in found]), recordings, found, strict=True):
+        for kind in kinds:
             actionlet = on_recorded_joints(result.actionlet, layout, recording)
-            drawn = draw_motion(recording.keypoint, recording.layout, folder / f'{name}.gif', recording.fps, actionlet,
-                                result.name, result.label or '')
+            drawn = draw_motion(upright_recording(recording.keypoint, recording.layout, up), recording.layout,
+                                folder / f'{name}.{kind}', recording.fps, actionlet, result.name, result.label or '')
             print(f'written: {drawn}')
 
 
@@ -120,7 +149,15 @@ def on_recorded_joints(actionlet: np.ndarray | None, layout: Layout, recording: 
     return found
 
 
-def _file_names(found: Sequence[Inference]) -> list[str]:
-    """A file name for every recording, none twice."""
-    plain = [re.sub(r'[^\w.-]+', '_', Path(result.name).stem) or 'recording' for result in found]
-    return [name if plain.count(name) == 1 else f'{name}_{i}' for i, name in enumerate(plain)]
+def file_names(names: Sequence[str]) -> list[str]:
+    """A file name for each of several recordings, none twice, whatever a file system makes of capitals."""
+    plain = [re.sub(r'[^\w.-]+', '_', Path(name).stem) or 'recording' for name in names]
+    found: list[str] = []
+    taken: set[str] = set()
+    for name in plain:
+        numbered = (f'{name}_{i}' for i in range(1, len(plain) + 1))
+        free = name if name.lower() not in taken else next(
+            other for other in numbered if other.lower() not in taken | {one.lower() for one in plain})
+        found.append(free)
+        taken.add(free.lower())
+    return found

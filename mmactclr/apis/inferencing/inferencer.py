@@ -1,5 +1,4 @@
 """One object from a recording to an answer."""
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmengine.logging import print_log
 from mmengine.utils import track_iter_progress
 from torch import Tensor
 
@@ -22,7 +20,9 @@ from mmactclr.structures import Layout
 from mmactclr.transforms import prepare
 from mmactclr.transforms.adaptation import METRES, SkeletonAdapter, fit_adapter
 from mmactclr.utils import load_config
+from mmactclr.utils.cli import spelt
 
+from .arguments import check_count, check_factor, say
 from .recordings import Recording, read_recordings
 from .results import Inference
 
@@ -61,8 +61,7 @@ class SkeletonInferencer:
 
     def __init__(self, checkpoint: str | Path, config: str | Path | None = None, device: str | torch.device = 'cpu',
                  batch_size: int = 64) -> None:
-        if batch_size < 1:
-            raise ConfigError(f'SkeletonInferencer: batch_size is {batch_size}, expected 1 or more')
+        check_count('SkeletonInferencer: batch_size', batch_size)
         self.model = init_model(config, checkpoint, device)
         card = self.model.card or (card_of_config(load_config(config)) if config is not None else None)
         if not isinstance(card, ModelCard):
@@ -93,10 +92,10 @@ class SkeletonInferencer:
         Args:
             source: As for :func:`read_recordings`. Arrays have the joints of the model unless ``layout`` says more.
             layout: Joints of arrays, and of files that do not name theirs.
-            unit: Unit of arrays, such as ``cm``.
+            unit: Unit of arrays and of files that do not name theirs, such as ``cm``; ``unknown`` is estimated.
             up: Axis that points up, such as ``+z``. For joints of the model it is ``+y`` unless given; for others it is
                 estimated from hips and shoulders.
-            metres_per_unit: In place of the unit.
+            metres_per_unit: In place of the unit, not beside it.
             window: Frames of a window that slides over each recording; None takes it as one action, resized to the
                 frames of the model. A segmentor's window is that of its training.
             hop: Frames from one window to the next; half a window if None.
@@ -109,24 +108,25 @@ class SkeletonInferencer:
 
         Raises:
             ConfigError: If an argument does not fit the model or the recordings.
-            DataError: If a recording cannot be read or used.
+            DataError: If a recording cannot be read or used, or what the model says of it is not finite.
         """
+        window, hop = self.window_of(window, hop)
+        if unit is not None and metres_per_unit is not None:
+            raise ConfigError(f'unit is {unit!r} and metres_per_unit {metres_per_unit!r}: give one of them')
         recordings = self.read(source, layout, unit, options)
-        if not recordings:
-            raise DataError('there are no recordings to look at')
         adapt = self.adapters(recordings, up, metres_per_unit)
-        window, hop = self._window(window, hop)
+        notes = [self.notes(*each, window) for each in zip(recordings, adapt, strict=True)]
+        say(zip((recording.name for recording in recordings), notes, strict=True), set())
         clips = [Clip(i, start, end) for i, recording in enumerate(recordings)
                  for start, end in _windows(recording.num_frames, window, hop)]
         batches = [clips[i:i + self.batch_size] for i in range(0, len(clips), self.batch_size)]
         shown = track_iter_progress(batches) if progress and len(batches) > _SILENT else batches
         found: list[list[tuple[Clip, dict[str, np.ndarray]]]] = [[] for _ in recordings]
         for batch in shown:
-            joints = [adapt[c.recording](recordings[c.recording].keypoint[:, c.start:c.end]) for c in batch]
+            joints = [adapt[c.recording](self._persons(recordings[c.recording], c)) for c in batch]
             for clip, part in zip(batch, self.look(joints, actionlet, [c.end - c.start for c in batch]), strict=True):
                 found[clip.recording].append((clip, part))
-        return [self._gather(recording, parts, _notes(recording, adapt[i], self.card, window))
-                for i, (recording, parts) in enumerate(zip(recordings, found, strict=True))]
+        return [self._gather(*each) for each in zip(recordings, found, notes, strict=True)]
 
     def read(self, source: Any, layout: str | Mapping[str, Any] | Layout | None = None, unit: str | None = None,
              options: Mapping[str, Any] | None = None) -> list[Recording]:
@@ -135,8 +135,25 @@ class SkeletonInferencer:
 
     def infer(self, recording: Recording, adapter: SkeletonAdapter, actionlet: bool = False) -> Inference:
         """Look at one recording as one action, with an adapter of :meth:`adapters`."""
-        parts = self.look([adapter(recording.keypoint)], actionlet, [recording.num_frames])
-        return self._gather(recording, [(Clip(0, 0, recording.num_frames), parts[0])], ())
+        clip = Clip(0, 0, recording.num_frames)
+        parts = self.look([adapter(self._persons(recording, clip))], actionlet, [recording.num_frames])
+        return self._gather(recording, [(clip, parts[0])], self.notes(recording, adapter))
+
+    def notes(self, recording: Recording, adapter: SkeletonAdapter, window: int | None = None) -> tuple[str, ...]:
+        """What is done to a recording and what is odd about it, a line each."""
+        notes = [] if adapter.changes_nothing else [adapter.summary()]
+        persons, frames = recording.num_persons, recording.num_frames
+        if persons > self.card.max_persons:
+            notes.append(f'{persons} persons, the model takes {self.card.max_persons}: the first are looked at')
+        if window is None and frames > _LONG * self.card.num_frames:
+            notes.append(f'{frames} frames taken as one action; '
+                         + spelt('window={0}', '--window {0}').format(self.card.num_frames) + ' looks at parts')
+        return (*notes, *adapter.doubts)
+
+    def _persons(self, recording: Recording, clip: 'Clip') -> np.ndarray:
+        """Joints of a clip; of more persons than the model takes the first who are seen in it."""
+        clip.persons = seen_persons(recording.keypoint[:, clip.start:clip.end], self.card.max_persons)
+        return recording.keypoint[clip.persons, clip.start:clip.end]
 
     def adapters(self, recordings: Sequence[Recording], up: str | None = None,
                  metres_per_unit: float | None = None) -> list[SkeletonAdapter]:
@@ -146,23 +163,20 @@ class SkeletonInferencer:
             ConfigError: If layouts have no joint in common, or an option is out of range.
             DataError: If axes or unit are to be estimated and nobody is seen with shoulders and hips.
         """
-        if metres_per_unit is not None and not 0 < metres_per_unit < float('inf'):
-            raise ConfigError(f'metres_per_unit is {metres_per_unit}, expected a positive number')
+        if metres_per_unit is not None:
+            check_factor('metres_per_unit', metres_per_unit)
         groups: dict[tuple[Layout, str, int], list[int]] = {}
         for i, recording in enumerate(recordings):
             groups.setdefault((recording.layout, recording.unit, recording.keypoint.shape[-1]), []).append(i)
         found: dict[int, SkeletonAdapter] = {}
         for (layout, unit, axes), members in groups.items():
+            sequences = [recordings[i].keypoint for i in members]
             same = (layout.joints, layout.bones) == (self.layout.joints, self.layout.bones)
-            if same and axes == 3 and unit.lower() in METRES:
-                scale = METRES[unit.lower()] if metres_per_unit is None else metres_per_unit
-                adapter = SkeletonAdapter(layout, self.layout, scale, '+y') if up is None else fit_adapter(
-                    [recordings[i].keypoint for i in members], layout, self.layout, unit, up, scale, mirrored=False)
+            if same and axes == 3 and unit in METRES:
+                # of the model's own joints nothing is estimated, though what speaks against it is said
+                adapter = fit_adapter(sequences, layout, self.layout, unit, up or '+y', metres_per_unit, mirrored=False)
             else:
-                adapter = fit_adapter([recordings[i].keypoint for i in members], layout, self.layout, unit, up,
-                                      metres_per_unit)
-            for doubt in adapter.doubts:
-                print_log(f'{recordings[members[0]].name}: {doubt}', logger='current', level=logging.WARNING)
+                adapter = fit_adapter(sequences, layout, self.layout, unit, up, metres_per_unit)
             found.update(dict.fromkeys(members, adapter))
         return [found[i] for i in range(len(recordings))]
 
@@ -175,8 +189,9 @@ class SkeletonInferencer:
         """
         recordings = self.read(source, *(arguments.pop(name, None) for name in ('layout', 'unit', 'options')))
         adapt = self.adapters(recordings, **arguments)
-        joints, _ = self._prepare([adapter(recording.keypoint) for adapter, recording in
-                                   zip(adapt, recordings, strict=True)])
+        say(((recording.name, adapter.doubts) for recording, adapter in zip(recordings, adapt, strict=True)), set())
+        joints, _ = self._prepare([adapter(self._persons(recording, Clip(i, 0, recording.num_frames)))
+                                   for i, (adapter, recording) in enumerate(zip(adapt, recordings, strict=True))])
         self._anchor = joints.double().mean(0).float().to(self.device)
 
     @torch.no_grad()
@@ -227,7 +242,16 @@ class SkeletonInferencer:
                 return branch.actionlet(keypoint, mask).detach()
         return None
 
-    def _window(self, window: int | None, hop: int | None) -> tuple[int | None, int]:
+    def window_of(self, window: int | None, hop: int | None = None) -> tuple[int | None, int]:
+        """Frames of a window, None for whole recordings, and from one to the next.
+
+        Raises:
+            ConfigError: If they are no positive whole numbers, hop is larger than window or given without one, or the
+                model is a segmentor of another window.
+        """
+        for name, value in (('window', window), ('hop', hop)):
+            if value is not None:
+                check_count(name, value)
         if self.scores_frames:
             if window not in (None, self.card.num_frames):
                 raise ConfigError(f'window is {window}, the segmentor was trained on windows of {self.card.num_frames} '
@@ -238,7 +262,7 @@ class SkeletonInferencer:
                 raise ConfigError(f'hop is {hop} and window is not given; hop is the step of a sliding window')
             return None, 1
         hop = max(window // 2, 1) if hop is None else hop
-        if window < 1 or not 1 <= hop <= window:
+        if hop > window:
             raise ConfigError(f'window is {window} and hop {hop}; expected window 1 or more and hop 1 to window')
         return window, hop
 
@@ -254,8 +278,11 @@ class SkeletonInferencer:
         score = parts[0][1].get('score') if one else None
         if score is None and frame_score is not None:
             score = frame_score.mean(0)
-        actionlet = _overlapped([(clip, np.moveaxis(part['actionlet'], 1, 0)) for clip, part in parts
-                                 if 'actionlet' in part], recording.num_frames)
+        if not all(np.isfinite(values).all() for values in (embeddings, score) if values is not None):
+            raise DataError(f'{recording.name}: what the model makes of it is not finite, so it says nothing; '
+                            f'coordinates reach {np.abs(recording.keypoint).max():.3g} {recording.unit}')
+        actionlet = _overlapped([(clip, _of_recorded(part['actionlet'], clip, len(recording.keypoint)))
+                                 for clip, part in parts if 'actionlet' in part], recording.num_frames)
         classes = self.classes or tuple(f'class {k}' for k in range(0 if score is None else len(score)))
         return Inference(
             recording.name, mean.astype(np.float32), classes, score, frame_score, _relative(actionlet),
@@ -269,11 +296,20 @@ class Clip:
         recording: Its position.
         start: First frame.
         end: The frame after the last.
+
+    Attributes:
+        persons: Positions of those that are looked at among those of the recording.
     """
 
     def __init__(self, recording: int, start: int, end: int) -> None:
         self.recording, self.start, self.end = recording, start, end
+        self.persons = np.zeros(0, np.int64)
 
+def seen_persons(keypoint: np.ndarray, most: int) -> np.ndarray:
+    """Positions of the persons of (M, T, V, C) that a model of so many takes: all, or the first who are seen."""
+    if len(keypoint) <= most:
+        return np.arange(len(keypoint))
+    return np.flatnonzero(keypoint.any((1, 2, 3)))[:most]
 
 def _windows(frames: int, window: int | None, hop: int) -> list[tuple[int, int]]:
     if window is None:
@@ -303,21 +339,18 @@ def _overlapped(parts: Sequence[tuple[Clip, np.ndarray | None]], frames: int) ->
     return (total / count.reshape(-1, *[1] * (total.ndim - 1))).astype(np.float32)
 
 
+def _of_recorded(actionlet: np.ndarray, clip: Clip, persons: int) -> np.ndarray:
+    """(T, M', V) by persons of a recording, of (M, T, V) by those of a model; whom it did not look at has zero."""
+    found = np.zeros((max(persons, len(actionlet)), *actionlet.shape[1:]), np.float32)
+    if persons <= len(actionlet):
+        found[:] = actionlet
+    else:
+        found[clip.persons] = actionlet[:len(clip.persons)]
+    return np.moveaxis(found, 1, 0)
+
 def _relative(actionlet: np.ndarray | None) -> np.ndarray | None:
     """(M, T, V) from 0 to 1 of (T, M, V)."""
     if actionlet is None:
         return None
     peak = actionlet.max()
     return np.moveaxis(actionlet / peak if peak > 0 else actionlet, 0, 1)
-
-
-def _notes(recording: Recording, adapter: SkeletonAdapter, card: ModelCard, window: int | None) -> tuple[str, ...]:
-    notes = [] if adapter.changes_nothing else [adapter.summary()]
-    persons = recording.num_persons
-    if persons > card.max_persons:
-        notes.append(f'{persons} persons, the model takes {card.max_persons}: the first are looked at')
-    if window is None and recording.num_frames > _LONG * card.num_frames:
-        notes.append(f'{recording.num_frames} frames taken as one action; window={card.num_frames} looks at parts')
-    for note in notes[not adapter.changes_nothing:]:
-        print_log(f'{recording.name}: {note}', logger='current', level=logging.WARNING)
-    return tuple(notes)

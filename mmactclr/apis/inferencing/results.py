@@ -16,7 +16,8 @@ class Inference:
         score: (K,) float32 share of every class, adding up to one; None without a classifier.
         frame_score: (T, K) the same for every frame, where there are windows or the model scores frames; else None.
         actionlet: (M, T, V) from 0 to 1, relative to its maximum: how much a joint belongs to the actionlet at a
-            frame; None where the model finds none.
+            frame; None where the model finds none. Persons are those of the recording, one who was not looked at has
+            zero; of fewer than the model takes, the rest are zero.
         windows: (W, 2) first frame of every window and the one after its last.
         window_embedding: (W, D) feature of every window.
         notes: What was done to the recording, a few words each.

@@ -10,6 +10,7 @@ from mmactclr.errors import ConfigError, DataError
 from mmactclr.structures import Layout, get_layout
 from mmactclr.transforms.adaptation import SkeletonAdapter
 
+from .arguments import as_numbers, check_count, known_unit, say
 from .inferencer import SkeletonInferencer
 from .recordings import Recording
 from .results import Inference
@@ -33,7 +34,8 @@ class SkeletonStream:
         actionlet: Whether actionlets are wanted.
 
     Raises:
-        ConfigError: If window or hop are not positive, or the layout is not known.
+        ConfigError: If window or hop are no positive whole numbers, the window is not that of a segmentor's training,
+            or layout or unit are not known.
 
     Example:
         >>> stream = SkeletonStream(inferencer, hop=10)                         # doctest: +SKIP
@@ -48,14 +50,15 @@ class SkeletonStream:
                  metres_per_unit: float | None = None, actionlet: bool = False) -> None:
         self.inferencer = inferencer
         self.window = inferencer.card.num_frames if window is None else window
-        if self.window < 1 or hop < 1:
-            raise ConfigError(f'SkeletonStream: window is {window} and hop {hop}, expected 1 or more')
+        inferencer.window_of(self.window)
+        check_count('hop', hop)
         self.hop, self.actionlet = hop, actionlet
         self.layout = inferencer.layout if layout is None else get_layout(layout)
         self._arguments: dict[str, Any] = dict(up=up, metres_per_unit=metres_per_unit)
-        self._unit = unit
+        self._unit = known_unit(unit, 'SkeletonStream')
         self._adapter: SkeletonAdapter | None = None
         self._frames: deque[np.ndarray] = deque(maxlen=self.window)
+        self._said: set[str] = set()
         self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
         self.count = 0
 
@@ -70,10 +73,10 @@ class SkeletonStream:
             count from the first one pushed.
 
         Raises:
-            DataError: If the shape does not fit the layout, or a coordinate is not finite.
+            DataError: If these are no numbers, the shape does not fit the layout, or a coordinate is not finite.
         """
         start = time.perf_counter()
-        values = np.asarray(frame, np.float32)
+        values = as_numbers(frame, f'frame {self.count}', '(joints, 2 or 3) or (persons, joints, 2 or 3)')
         values = values[None] if values.ndim == 2 else values
         expected = self.layout.num_joints
         if values.ndim != 3 or values.shape[1] != expected or values.shape[2] not in (2, 3) or not len(values):
@@ -105,7 +108,9 @@ class SkeletonStream:
         recording = Recording(name, keypoint, self.layout, self._unit)
         if self._adapter is None:
             self._adapter = self.inferencer.adapters([recording], **self._arguments)[0]
-        return self.inferencer.infer(recording, self._adapter, self.actionlet)
+        found = self.inferencer.infer(recording, self._adapter, self.actionlet)
+        say([(name, found.notes)], self._said)
+        return found
 
     def latency(self) -> dict[str, float]:
         """Milliseconds that a frame which was looked at took: ``median``, ``p95``, ``worst``, and ``looks`` a second.
