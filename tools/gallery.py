@@ -25,8 +25,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         task.add_argument('checkpoint', metavar='CKPT', help='checkpoint whose encoder embeds')
         for name, shown, about in files:
             task.add_argument(name, metavar=shown, help=about)
-        task.add_argument('--layout', metavar='NAME', help='joints of arrays and CSV files; default those of the model')
-        task.add_argument('--unit', help='unit of arrays, such as cm; default metres')
+        task.add_argument('--layout', metavar='NAME', help='joints of arrays, default those of the model, and of files '
+                                                           'that do not name theirs')
+        task.add_argument('--unit', help='unit of arrays, default metres, and of files that do not name theirs, such '
+                                         'as cm; unknown is estimated')
         task.add_argument('--up', metavar='AXIS', help='axis that points up, such as +z')
         task.add_argument('--metres-per-unit', type=float, metavar='X')
         task.add_argument('--format', help='of INPUT where its name does not tell, see convert.py --help')

@@ -5,7 +5,8 @@
     python tools/infer.py CKPT wave.bvh --gallery gallery.npz --gif --out results
 
 INPUT is a file (.skeleton of NTU, CSV, BVH, JSON of a pose estimator, npz, npy), a zip or folder of them, or a skeleton
-archive. With --out DIR: results.json, results.npz (embedding, scores, actionlet of every recording), NAME.gif.
+archive. With --out DIR: results.json, results.npz (embedding, scores, actionlet of every recording) and, with --gif or
+--mp4, an animation of every recording.
 """
 import argparse
 import sys
@@ -25,10 +26,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--top', type=int, default=5, metavar='N',
                         help='classes and neighbours shown (default: %(default)s)')
     parser.add_argument('--gif', action='store_true', help='animate every recording, with its actionlet; needs --out')
+    parser.add_argument('--mp4', action='store_true', help='the same as a video; needs imageio-ffmpeg as well')
     parser.add_argument('--window', type=int, metavar='T', help='frames of a window that slides over long recordings')
     parser.add_argument('--hop', type=int, metavar='T', help='frames from one window to the next; default half of one')
-    parser.add_argument('--layout', metavar='NAME', help='joints of arrays and CSV files; default those of the model')
-    parser.add_argument('--unit', help='unit of arrays, such as cm; default metres')
+    parser.add_argument('--layout', metavar='NAME', help='joints of arrays, default those of the model, and of files '
+                                                          'that do not name theirs')
+    parser.add_argument('--unit', help='unit of arrays, default metres, and of files that do not name theirs, such as '
+                                       'cm; unknown is estimated')
     parser.add_argument('--up', metavar='AXIS', help='axis that points up, such as +z')
     parser.add_argument('--metres-per-unit', type=float, metavar='X')
     parser.add_argument('--format', help='of INPUT where its name does not tell, see convert.py --help')
@@ -36,8 +40,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                                                           'for models without an anchor of their own')
     parser.add_argument('--device', default='cpu', help='cpu, cuda or cuda:N (default: %(default)s)')
     args = parser.parse_args(argv)
-    if args.gif and not args.out:
-        parser.error('--gif needs --out DIR, a folder to write to')
+    for option in ('gif', 'mp4'):
+        if getattr(args, option) and not args.out:
+            parser.error(f'--{option} needs --out DIR, a folder to write to')
     return args
 
 

@@ -50,6 +50,14 @@ def test_an_archive_raw_and_prepared(main, tiny_archive, tmp_path, capsys):
             assert image.n_frames == archive.frames(i) and image.info['duration'] == 30
 
 
+def test_videos(main, tiny_archive, tmp_path):
+    imageio_ffmpeg = pytest.importorskip('imageio_ffmpeg')
+    main([str(tiny_archive), '--out', str(tmp_path), '--names', 'take3', '--stages', 'raw', '--mp4'])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['01_take3.mp4', 'sheet.png']
+    frames = SkeletonArchive.open(tiny_archive).frames(3)
+    assert imageio_ffmpeg.count_frames_and_secs(str(tmp_path / '01_take3.mp4'))[0] == frames
+
+
 def test_every_view_of_a_config_is_what_training_gets(main, config, shown, tmp_path):
     main([config(), '--number', '5', '--seed', '4', '--out', str(tmp_path)])
     (first, *_) = (sequence for page in shown for sequence in page)

@@ -1,8 +1,8 @@
 """Look at sequences: as recorded, prepared, and in every view that a method trains on.
 
-Writes contact sheets (PNG) and, with --animate, an animation (GIF) of every sequence. Of an archive, or of a config
-that names one; only a config has augmented views. They come from the config's own data set and data preprocessor, in
-the first epoch of the stage that asks for them.
+Writes contact sheets (PNG) and, with --animate or --mp4, an animation (GIF or MP4) of every sequence. Of an archive, or
+of a config that names one; only a config has augmented views. They come from the config's own data set and data
+preprocessor, in the first epoch of the stage that asks for them.
 
 Example:
     python tools/visualization/browse_dataset.py data/utd_mhad --classes "right arm throw" --number 4
@@ -47,6 +47,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='choose from this part, such as xsub:test; default the part a config trains on, or all')
     parser.add_argument('--stages', nargs='+', choices=STAGES, help='default all that there are')
     parser.add_argument('--animate', action='store_true', help='write a GIF of every sequence, too')
+    parser.add_argument('--mp4', action='store_true', help='write an MP4 of every sequence, too; needs imageio-ffmpeg')
     parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, metavar='K=V', default={},
                         help='override entries of the config, e.g. data_root=data/other')
     parser.add_argument('--seed', type=int, metavar='S',
@@ -213,7 +214,7 @@ def pages(rows: list['SequenceRows']) -> list[list['SequenceRows']]:
     return found
 
 
-def write(rows: list['SequenceRows'], out: Path, caption: str, animate: bool) -> None:
+def write(rows: list['SequenceRows'], out: Path, caption: str, kinds: Sequence[str] = ()) -> None:
     """Write sheets and animations, and print what was written."""
     from mmactclr.visualization.animation import draw_animation
     from mmactclr.visualization.contact_sheet import draw_contact_sheet
@@ -222,10 +223,11 @@ def write(rows: list['SequenceRows'], out: Path, caption: str, animate: bool) ->
         name = 'sheet.png' if len(sheets) == 1 else f'sheet_{number:02d}.png'
         path = draw_contact_sheet(page, out / name, caption=caption)
         print(f'{path}: {len(page)} sequences, {sum(len(each.clips) for each in page)} rows')
-    for number, sequence in enumerate(rows if animate else (), 1):
+    for number, sequence in enumerate(rows, 1):
         name = re.sub(r'[^\w.-]+', '_', sequence.title.split('  |  ')[1])
-        path = draw_animation(sequence, out / f'{number:02d}_{name}.gif')
-        print(f'{path}: {len(sequence.clips)} panels')
+        for kind in kinds:
+            path = draw_animation(sequence, out / f'{number:02d}_{name}.{kind}')
+            print(f'{path}: {len(sequence.clips)} panels')
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -240,7 +242,8 @@ def main(argv: list[str] | None = None) -> None:
     stages = stages_of(source, args.stages)
     chosen = choose_sequences(source.archive, source.positions, args.number, args.classes, args.names, source.seed)
     out = Path(args.out) if args.out else Path('work_dirs') / 'browse' / Path(args.source).resolve().stem
-    write(gather(source, chosen, stages), out, f'{args.source}\n{CAPTION}', args.animate)
+    kinds = [kind for kind, wanted in (('gif', args.animate), ('mp4', args.mp4)) if wanted]
+    write(gather(source, chosen, stages), out, f'{args.source}\n{CAPTION}', kinds)
 
 
 if __name__ == '__main__':

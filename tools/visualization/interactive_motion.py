@@ -24,8 +24,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--config', help='config of the model, where the checkpoint does not say what it is')
     parser.add_argument('--anchor', metavar='INPUT', help='recordings whose mean motion actionlets are found against, '
                                                           'for models without an anchor of their own')
-    parser.add_argument('--layout', metavar='NAME', help='joints of arrays and CSV files')
-    parser.add_argument('--unit', help='unit of arrays, such as cm; default metres')
+    parser.add_argument('--layout', metavar='NAME', help='joints of arrays, and of files that do not name theirs')
+    parser.add_argument('--unit', help='unit of arrays, default metres, and of files that do not name theirs, such as '
+                                       'cm')
     parser.add_argument('--up', metavar='AXIS', help='axis that points up, such as +z; estimated if left out')
     parser.add_argument('--format', help='of INPUT where its name does not tell, see convert.py --help')
     return parser.parse_args(argv)
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     """Read the recording, find its actionlet and write the page."""
     args = parse_args(argv)
     from mmactclr.apis import SkeletonInferencer, read_recordings
-    from mmactclr.apis.inferencing.command import on_recorded_joints
+    from mmactclr.apis.inferencing.command import on_recorded_joints, use_anchor
     from mmactclr.errors import ConfigError, DataError
     from mmactclr.visualization.interactive import draw_interactive
     from mmactclr.visualization.motion_clip import MotionClip
@@ -54,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
     recording, weight, caption = chosen[0], None, ''
     if inferencer is not None:
         if args.anchor:
-            inferencer.use_anchor(args.anchor, layout=args.layout, unit=args.unit, up=args.up, options=options)
+            use_anchor(inferencer, args.anchor, dict(layout=args.layout, unit=args.unit, up=args.up, options=options))
         result = inferencer(recording, up=args.up)[0]
         if result.actionlet is None:
             raise ConfigError(f'{args.checkpoint}: the model has no anchor to find actionlets against; name recordings '
