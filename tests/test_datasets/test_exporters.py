@@ -1,4 +1,5 @@
 """Every exporter: what a format can hold comes back to the last bit; nothing is replaced unasked."""
+import csv
 import inspect
 import os
 import pickle
@@ -23,12 +24,20 @@ from .conftest import motion
 
 FORMATS = sorted(EXPORTERS.module_dict)
 # what a format has no place for
-LOST = {'pyskl': set(), 'flat': set(), 'crosclr': {'classes', 'columns', 'about', 'order', 'layout'}}
+LOST = {'pyskl': set(), 'flat': set(), 'crosclr': {'classes', 'columns', 'about', 'order', 'layout'},
+        # natural order of names and of classes; a table of text says nothing of the types of its numbers
+        'csv': {'about', 'order', 'classes order', 'types'}}
 
 
 def round_trip(name, archive, tmp_path, **options):
     """The archive after a detour through a format."""
     written = EXPORTERS.get(name)().export(archive.path, tmp_path / f'{name}.file')
+    if name == 'csv':
+        options |= dict(labels=written / 'labels.csv', fps=archive.meta['fps'])
+        options |= dict(unit='m') if archive.meta['unit'] == 'm' else {}
+        known = archive.layout.name in list_layouts()
+        assert (written / 'skeleton.json').exists() != known
+        options |= dict(layout=archive.layout.name) if known else dict(skeleton=written / 'skeleton.json')
     return CONVERTERS.get(name)().convert(written, tmp_path / f'{name}.back', **options)
 
 
@@ -46,11 +55,17 @@ def assert_same(back: SkeletonArchive, archive: SkeletonArchive, lost: set[str])
     if 'columns' not in lost:
         assert set(back.columns) == set(archive.columns)
     for column in set(archive.columns) & set(back.columns) - {'offset'}:
-        np.testing.assert_array_equal(back.column(column)[order], archive.column(column), err_msg=column)
-        assert back.column(column).dtype == archive.column(column).dtype, column
+        theirs, ours = back.column(column)[order], archive.column(column)
+        if column == 'label' and 'classes order' in lost and archive.classes:
+            theirs, ours = np.array(back.classes)[theirs], np.array(archive.classes)[ours]
+        if 'types' in lost:
+            theirs = theirs == 'True' if ours.dtype.kind == 'b' else theirs.astype(ours.dtype)
+        np.testing.assert_array_equal(theirs, ours, err_msg=column)
+        assert theirs.dtype == ours.dtype, column
     assert set(back.columns) >= {*REQUIRED_COLUMNS, *splits}
     if 'classes' not in lost:
-        assert back.classes == archive.classes
+        assert back.classes == archive.classes if 'classes order' not in lost else (
+            set(back.classes) == set(archive.classes))
     if 'about' not in lost:
         for key in ('fps', 'unit', 'source', 'licence'):
             assert back.meta[key] == archive.meta[key], key
@@ -116,7 +131,7 @@ def test_unlabelled_flat_and_own_layouts(name, tmp_path):
             writer.add(motion(4 + i, 1, i, 9, 2), name=f'a{i}')
         archive = writer.finish()
     back = round_trip(name, archive, tmp_path)
-    assert back.meta['unit'] == {'pyskl': 'pixel', 'flat': 'unknown'}[name]
+    assert back.meta['unit'] == {'pyskl': 'pixel', 'flat': 'unknown', 'csv': 'pixel'}[name]
     assert back.layout.bones == own.bones and back.layout.joints == own.joints
     assert_same(back, archive, LOST[name] | {'about', 'layout'})
 
@@ -186,6 +201,17 @@ def test_what_a_format_cannot_hold_is_an_error(tmp_path):
     fails('crosclr', archive, '--persons 1: ', ConfigError, persons=1)
     fails('crosclr', archive, "no split 'xview'", ConfigError, split='xview')
     fails('flat', two_persons(tmp_path / 'units', units='x'), "column 'units'")
+    fails('csv', two_persons(tmp_path / 'split', split='x'), "column 'split'")
+    for i, name in enumerate(('a/b', 'labels', '.a', '#a', ' a', 'a' * 300)):
+        with ArchiveWriter(tmp_path / f'n{i}', 'ntu25') as writer:
+            writer.add(motion(3, 1, 0, 25), name=name)
+            fails('csv', writer.finish(), 'cannot be the name of a file')
+    for i, joint in enumerate(('l,hand', '"hand"', 'hand_', 'hand\n')):
+        joints = ['neck', 'left_shoulder', joint, 'right_shoulder', 'left_hip', 'right_hip']
+        own = Layout.from_edges('stick', joints, [(0, 1), (1, 2), (0, 3), (0, 4), (0, 5)])
+        with ArchiveWriter(tmp_path / f'j{i}', own) as writer:
+            writer.add(motion(3, 1, 0, 6), name='a')
+            fails('csv', writer.finish(), 'cannot all be names of columns')
     for i, (changes, splits, formats, message) in enumerate((
             (dict(name='same'), {'x': ['train', 'test']}, ('crosclr', 'pyskl'), "two sequences are called 'same'"),
             ({}, {}, ('crosclr',), 'has no splits'), ({}, {'../x': ['train', 'test']}, ('crosclr',), 'of a folder'))):
@@ -207,7 +233,7 @@ def test_memory_is_bounded(name, tmp_path):
     """Forty sequences are written in the memory of a few."""
     with ArchiveWriter(tmp_path / 'archive', 'ntu25', classes=['a']) as writer:
         for i in range(40):
-            writer.add(motion(300, 2, i, 25), label=0)
+            writer.add(motion(100, 2, i, 25), label=0)
         archive = writer.finish({'x': ['train', 'test'] * 20})
     tracemalloc.start()
     EXPORTERS.get(name)().export(archive.path, tmp_path / 'x')
@@ -277,6 +303,33 @@ def test_options_are_arguments(name):
     assert set(options) == set(parameters) - {'archive', 'dst'}
     assert all(parameters[key].default == value for key, value in options.items())
     assert inspect.getdoc(EXPORTERS.get(name)), 'the help text'
+
+
+def test_csv_files_of_somebody_are_not_replaced(tmp_path):
+    archive = two_persons(tmp_path / 'archive')
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / 'labels.csv').write_text('file,label')
+    with pytest.raises(DataError, match='CSV files that no export wrote'):
+        EXPORTERS.get('csv')().export(archive.path, tmp_path / 'mine', overwrite=True)
+    assert (tmp_path / 'mine' / 'labels.csv').read_text() == 'file,label'
+
+
+def test_csv_that_other_programs_read(tmp_path):
+    """By the csv module: a line for each person and frame, empty cells where a joint was not seen."""
+    archive = two_persons(tmp_path / 'archive')
+    written = EXPORTERS.get('csv')().export(archive.path, tmp_path / 'x')
+    with (written / 'labels.csv').open(newline='') as file:
+        table = list(csv.DictReader(line for line in file if not line.startswith('#')))
+    assert [row['label'] for row in table[:3]] == ['wave', 'nod', 'h\u00fcpfen']
+    assert table[3]['split_official'] == 'train'
+    sequence = archive.sequence(3)
+    with (written / table[3]['file']).open(newline='') as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 20 and [(line['frame'], line['person']) for line in lines[:3]] == [
+        ('0', '0'), ('0', '1'), ('1', '0')]
+    joint = archive.layout.joints[3]
+    assert [lines[2 * 5][f'{joint}_{axis}'] for axis in 'xyz'] == ['', '', '']
+    assert float(lines[2 * 7 + 1][f'{joint}_y']) == pytest.approx(sequence[1, 7, 3, 1], rel=1e-7)
 
 
 def test_the_tool(tool, tmp_path, capsys):
