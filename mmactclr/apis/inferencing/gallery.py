@@ -110,7 +110,7 @@ class MotionGallery:
             missing = [name for name in _FIELDS if name not in content] if isinstance(content, dict) else list(_FIELDS)
             if missing or int(content['version']) != _VERSION:
                 raise DataError(f'{path} is no gallery of version {_VERSION} (it lacks {missing})')
-            return cls(content['embedding'], content['name'].tolist(), content['label'],
+            return cls(content['embedding'], content['name'].tolist(), content['label'].tolist(),
                        content['classes'].tolist(), str(content['model']), str(content['source']))
         except (DataError, ValueError, TypeError, AttributeError) as error:
             reason = str(error) if isinstance(error, DataError) else f'{path} cannot be read ({error})'

@@ -217,7 +217,7 @@ def _read_folder(path: Path, said: _Said) -> list[Recording]:
              for file in found_files]
     arrays = [(file, content) for file, content in files if _holds_arrays(_suffix(file), content)]
     rest = [file for file, content in files if not _holds_arrays(_suffix(file), content)]
-    formats = sorted({_FORMATS[_suffix(file)] for file in rest} - {None})
+    formats = sorted({name for file in rest if (name := _FORMATS.get(_suffix(file)))})
     flat = [file for file in rest if _suffix(file) == '.npz']
     if not rest:
         said = said.without_options(path)
@@ -272,10 +272,10 @@ def _converted(path: Path, name: str, said: _Said) -> list[Recording]:
     if said.layout is not None and 'layout' in asked and not {'layout', 'skeleton'} & set(options):
         options['layout'] = said.layout.name
     if said.unit not in (None, UNKNOWN) and 'unit' in asked and not {'unit', 'metres_per_unit'} & set(options):
-        units = [unit for unit in asked['unit'].choices or ()
-                 if unit == said.unit or METRES.get(unit, 0) == METRES.get(said.unit)]
+        choices = list(map(str, asked['unit'].choices or ()))
+        units = [unit for unit in choices if unit == said.unit or METRES.get(unit, 0) == METRES.get(said.unit)]
         if not units:
-            raise ConfigError(f'{path}: unit is {said.unit!r}, format {name!r} has {", ".join(asked["unit"].choices)}')
+            raise ConfigError(f'{path}: unit is {said.unit!r}, format {name!r} has {", ".join(choices)}')
         options['unit'], said = units[0], replace(said, unit=None)
     with tempfile.TemporaryDirectory(prefix='mmactclr_') as folder:
         archive = convert_file(name, path, Path(folder) / 'archive', options)
