@@ -91,8 +91,8 @@ def feature_width(backbone: nn.Module, layout: Layout, who: str) -> int:
     return declared if declared is not None else _encode_nothing(backbone, layout, who).shape[1]
 
 
-def check_feature_map(backbone: nn.Module, layout: Layout, who: str, keeps_joints: bool = False) -> int:
-    """Make sure that an encoder gives the map that it declares, before a run depends on it; returns its channels.
+def check_feature_map(backbone: nn.Module, layout: Layout, who: str, keeps_joints: bool = False) -> None:
+    """Make sure that an encoder gives the map that it declares, before a run depends on it.
 
     A sequence of zeros goes through it in eval mode.
 
@@ -119,7 +119,6 @@ def check_feature_map(backbone: nn.Module, layout: Layout, who: str, keeps_joint
     if keeps_joints and stride is not None and cells != -(-_PROBE_FRAMES // stride):
         raise ConfigError(f'{who}: {name}.temporal_stride is {stride}, but {_PROBE_FRAMES} frames become {cells} cells '
                           f'and not {-(-_PROBE_FRAMES // stride)}; correct the attribute')
-    return width
 
 
 @torch.no_grad()
