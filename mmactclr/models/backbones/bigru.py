@@ -31,9 +31,9 @@ class JointGRU(nn.Module):
         """Map (N, C, T, V) to (N, C', ceil(T / stride), V)."""
         n, c, t, v = x.shape
         both = torch.cat([x, x.mean(3, keepdim=True).expand(-1, -1, -1, v)], 1)
-        # in fp32: half precision saves nothing here, and adds up over the frames
+        # in the precision of the weights: half of it saves nothing here, and adds up over the frames
         with torch.autocast(x.device.type, enabled=False):
-            states = self.gru(both.permute(0, 3, 2, 1).reshape(n * v, t, 2 * c).float())[0]
+            states = self.gru(both.permute(0, 3, 2, 1).reshape(n * v, t, 2 * c).to(self.gru.weight_ih_l0.dtype))[0]
         states = states[:, ::self.stride]
         return states.reshape(n, v, states.shape[1], states.shape[2]).permute(0, 3, 2, 1)
 

@@ -198,6 +198,11 @@ class STGCN(SkeletonBackbone):
             nn.Parameter(torch.ones_like(adjacency)) for _ in self.units)
         self.init_std = init_std
 
+    def reset_parameters(self) -> None:
+        """Let every edge count as much as the others again."""
+        for importance in self.edge_importance:
+            nn.init.ones_(importance)
+
     def init_weights(self) -> None:
         """Apply ``init_std`` (the release's initialisation), then ``init_cfg``, which may load weights."""
         for module in self.modules() if self.init_std is not None else ():
