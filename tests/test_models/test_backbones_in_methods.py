@@ -1,4 +1,5 @@
 """Every registered encoder in every pretraining method, and what of an encoder does not fit."""
+import copy
 from types import SimpleNamespace
 
 import pytest
@@ -116,13 +117,17 @@ def test_an_evaluation_takes_the_model_of_a_checkpoint(name):
         assert found['backbone'].shape == (4, model.projector.in_channels)
 
 
-@pytest.mark.parametrize('name', BACKBONES)
-def test_a_compiled_encoder_has_the_same_weights_under_the_same_names(name):
+# the one that is no chain of products and convolutions; the others take ten seconds each
+@pytest.mark.parametrize('name', ['BiGRU'])
+def test_a_compiled_encoder_gives_the_same_under_the_same_names(name):
     model = MODELS.build(config('moco_joint_utdmhad_xsub', tiny(name)).model)
-    before = list(model.state_dict())
+    before, plain = list(model.state_dict()), copy.deepcopy(model.backbone)
     runner = SimpleNamespace(model=model, logger=SimpleNamespace(info=lambda text: None))
     HOOKS.build(dict(type='CompileEncoderHook', backend='eager')).before_train(runner)
     assert list(model.state_dict()) == before
+    for n in (2, 5):
+        x = torch.randn(n, 3, FRAMES, 20)
+        torch.testing.assert_close(model.backbone(x), plain(x), atol=1e-4, rtol=1e-4)
 
 
 @MODELS.register_module(force=True)

@@ -48,7 +48,7 @@ class AdaptiveGraphConvolution(nn.Module):
         # (N, K, channels and frames, V)
         sender, receiver = (embed(x).reshape(n, self.num_subsets, self.embedded * t, v)
                             for embed in (self.theta, self.phi))
-        product = torch.matmul(sender.transpose(2, 3), receiver).float() / (self.embedded * t)
+        product = torch.matmul(sender.transpose(2, 3), receiver).to(self.learned.dtype) / (self.embedded * t)
         return product.softmax(2)
 
     def forward(self, x: Tensor) -> Tensor:
