@@ -17,7 +17,7 @@ from mmactclr.models.backbones import check_feature_map, feature_width
 from mmactclr.registry import HOOKS, MODELS
 from mmactclr.structures import get_layout
 from mmactclr.utils import load_config
-from tests.test_models.any_backbone import BACKBONES, LAYOUT, stir, tiny
+from tests.test_models.any_backbone import BACKBONES, EXAMPLE, LAYOUT, ROOT, stir, tiny
 
 FRAMES = 16
 # a config of each method that pretrains, and its epochs in which losses differ
@@ -206,9 +206,28 @@ def test_a_check_leaves_the_encoder_as_it_was():
 @pytest.mark.parametrize('leaf, field', [('actclr_joint_utdmhad_xsub', 'model.backbone.type'),
                                          ('actclr_joint_ntu60_xsub', 'model.backbone.type'),
                                          ('actclr_3s_utdmhad_xsub', 'model.branch.backbone.type')])
-@pytest.mark.parametrize('name', [name for name in BACKBONES if name not in ('STGCN', 'JointConv')])
+@pytest.mark.parametrize('name', [name for name in BACKBONES if name not in ('STGCN', EXAMPLE)])
 def test_one_option_puts_another_backbone_of_the_package_into_a_config(name, leaf, field):
     model = MODELS.build(load_config(leaf, {field: name}).model)
     for branch in model.branches().values():
         assert type(branch.backbone).__name__ == name
         assert branch.projector.in_channels == branch.backbone.out_channels == (256 if 'ntu' in leaf else 96)
+
+
+LEAVES = sorted((ROOT / 'configs' / 'backbones').glob('*.py'))
+NAMES = {'agcn': 'AGCN', 'bigru': 'BiGRU', 'ctrgcn': 'CTRGCN', 'stgcnpp': 'STGCNPP',
+         'transformer': 'SkeletonTransformer'}
+
+
+def test_every_backbone_of_the_package_has_configs():
+    assert set(NAMES.values()) == set(BACKBONES) - {'STGCN', EXAMPLE}
+    assert {path.stem.split('_')[0] for path in LEAVES} == {f'actclr-{name}' for name in NAMES}
+
+
+@pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
+def test_a_config_differs_from_that_of_the_method_in_the_backbone_alone(path):
+    method, rest = path.stem.split('_', 1)
+    cfg, other = load_config(path), load_config(f'{method.split("-")[0]}_{rest}')
+    found, expected = (each.model.get('branch', each.model).backbone for each in (cfg, other))
+    assert found.pop('type') == NAMES[method.split('-')[1]] and expected.pop('type') == 'STGCN'
+    assert cfg.to_dict() == other.to_dict()
