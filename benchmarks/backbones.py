@@ -8,6 +8,7 @@ one that has its line is not run again, and none is started after the time is up
 Example:
     python benchmarks/backbones.py --epochs 30
     python benchmarks/backbones.py --table
+    python benchmarks/backbones.py --costs --data ntu60_xsub
 """
 import argparse
 import json
@@ -55,6 +56,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--results', type=Path, default=ROOT / 'benchmarks' / 'results' / 'backbones.jsonl',
                         help='file of a JSON line a run (default: benchmarks/results/backbones.jsonl)')
     parser.add_argument('--table', action='store_true', help='run nothing, print the table of what is there')
+    parser.add_argument('--costs', action='store_true', help='train nothing, print what each encoder costs')
     return parser.parse_args()
 
 
@@ -118,6 +120,16 @@ def rate(encoder: nn.Module, x: Tensor) -> float:
     return len(x) / statistics.median(seconds[1:])
 
 
+def costs(args: argparse.Namespace) -> str:
+    """What the encoder of each config costs, a row each; sequences have one person."""
+    rows = ['| | parameters | MFLOPs a sequence | sequences/s, training | sequences/s, eval |', '|---|---|---|---|---|']
+    for name in args.backbones:
+        found = measure(f'configs/{BACKBONES[name]}_{args.data}.py')
+        rows.append(f'| {name} | {found["parameters"]:,} | {found["mflops"]:.1f} | {found["train_per_s"]:.0f} | '
+                    f'{found["eval_per_s"]:.0f} |')
+    return '\n'.join(rows)
+
+
 def read(path: Path) -> list[dict[str, Any]]:
     """The lines that there are."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
@@ -155,6 +167,9 @@ def table(lines: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Run what is missing, then print the table."""
     args = parse_args()
+    if args.costs:
+        print(costs(args))
+        return
     start, failed = time.monotonic(), 0
     for seed in args.seeds if not args.table else ():
         for name in args.backbones:
