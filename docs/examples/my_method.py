@@ -21,7 +21,7 @@ class BarlowTwins(SingleStream):
 
     def __init__(self, projector: Mapping[str, Any], off_diagonal: float = 0.005, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.projector = MODELS.build(dict(projector))
+        self.projector = self.on_features('projector', projector)
         self.off_diagonal = off_diagonal
 
     def view_names(self) -> tuple[str, ...]:

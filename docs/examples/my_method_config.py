@@ -12,4 +12,4 @@ model = dict(
         type='ContrastivePreprocessor', layout='ntu25', streams=['joint'],
         views=dict(one=dict(joints=weak), two=dict(joints=weak))),
     backbone=dict(type='STGCN', layout='ntu25', channels=[16, 32, 64], strided_units=[2, 3]),
-    projector=dict(type='ProjectionMLP', in_channels=64, hidden_channels=64, out_channels=64))
+    projector=dict(type='ProjectionMLP', out_channels=64))

@@ -15,7 +15,17 @@ from .algorithms import (
     SingleStream,
     SkeleMixCLR,
 )
-from .backbones import STGCN, MeanVelocity, RawCoordinates
+from .backbones import (
+    AGCN,
+    CTRGCN,
+    STGCN,
+    STGCNPP,
+    BiGRU,
+    MeanVelocity,
+    RawCoordinates,
+    SkeletonBackbone,
+    SkeletonTransformer,
+)
 from .data_preprocessor import ContrastivePreprocessor, ResidentJoints
 from .heads import ActionletHead, ClassificationHead
 from .losses import InfoNCELoss, NeighbourDistillationLoss, SimilarityMiningLoss
@@ -23,9 +33,9 @@ from .memory_bank import MemoryBank
 from .necks import EnergyDrop, ProjectionMLP
 
 __all__ = [
-    'ActCLR', 'ActionletHead', 'AimCLR', 'AlignedStreams', 'BaseAlgorithm', 'CMD', 'ClassificationHead',
-    'ContrastivePreprocessor', 'CrosSCLR', 'EnergyDrop', 'FeatureBaseline', 'InfoNCELoss', 'JointRecognizer',
-    'MeanVelocity', 'MemoryBank', 'MoCo', 'MultiStream', 'NeighbourDistillationLoss', 'ProjectionMLP',
-    'RawCoordinates', 'Recognizer', 'ResidentJoints', 'STGCN', 'Segmentor', 'SimilarityMiningLoss', 'SingleStream',
-    'SkeleMixCLR',
+    'AGCN', 'ActCLR', 'ActionletHead', 'AimCLR', 'AlignedStreams', 'BaseAlgorithm', 'BiGRU', 'CMD', 'CTRGCN',
+    'ClassificationHead', 'ContrastivePreprocessor', 'CrosSCLR', 'EnergyDrop', 'FeatureBaseline', 'InfoNCELoss',
+    'JointRecognizer', 'MeanVelocity', 'MemoryBank', 'MoCo', 'MultiStream', 'NeighbourDistillationLoss',
+    'ProjectionMLP', 'RawCoordinates', 'Recognizer', 'ResidentJoints', 'STGCN', 'STGCNPP', 'Segmentor',
+    'SimilarityMiningLoss', 'SingleStream', 'SkeleMixCLR', 'SkeletonBackbone', 'SkeletonTransformer',
 ]

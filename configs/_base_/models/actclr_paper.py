@@ -33,7 +33,7 @@ model = dict(
             non=dict(base='act', joints=strong,
                      stream=[dict(type='SkeletonAdaIN', p=0.5), dict(type='SkeletonMix')]))),
     backbone=dict(type='STGCN', layout='ntu25'),
-    projector=dict(type='ProjectionMLP', in_channels=256, hidden_channels=256, out_channels=128),
+    projector=dict(type='ProjectionMLP', out_channels=128),
     memory=dict(size=8192, dim=128),
     loss=dict(type='InfoNCELoss', temperature=0.07),
     actionlet_head=dict(

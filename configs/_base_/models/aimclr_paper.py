@@ -22,7 +22,7 @@ model = dict(
     backbone=dict(
         type='STGCN', layout='ntu25', channels=[16, 16, 16, 16, 32, 32, 32, 64, 64, 256], strided_units=[5, 8],
         init_std=0.02),
-    projector=dict(type='ProjectionMLP', in_channels=256, hidden_channels=256, out_channels=128, init_std=0.02),
+    projector=dict(type='ProjectionMLP', out_channels=128, init_std=0.02),
     memory=dict(size=32768, dim=128),
     loss=dict(type='InfoNCELoss', temperature=0.07))
 custom_hooks = [

@@ -9,7 +9,7 @@ model = dict(
         type='ContrastivePreprocessor', layout='ntu25', streams=['joint'],
         views=dict(query=dict(joints=weak), key=dict(joints=weak))),
     backbone=dict(type='STGCN', layout='ntu25'),
-    projector=dict(type='ProjectionMLP', in_channels=256, hidden_channels=256, out_channels=128),
+    projector=dict(type='ProjectionMLP', out_channels=128),
     memory=dict(size=8192, dim=128),
     loss=dict(type='InfoNCELoss', temperature=0.07))
 custom_hooks = [

@@ -16,7 +16,7 @@ model = dict(
         views=dict(query=dict(joints=weak), key=dict(joints=weak))),
     backbone=dict(
         type='STGCN', layout='ntu25', channels=[16, 32, 64, 96], strided_units=[1, 2, 3], dropout=0.0),
-    projector=dict(type='ProjectionMLP', in_channels=96, hidden_channels=96, out_channels=64),
+    projector=dict(type='ProjectionMLP', out_channels=64),
     memory=dict(size=192, dim=64),
     loss=dict(type='InfoNCELoss', temperature=0.1))
 custom_hooks = [

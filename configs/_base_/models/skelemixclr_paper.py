@@ -17,7 +17,7 @@ model = dict(
         type='STGCN', layout='ntu25', channels=[16, 16, 16, 16, 32, 32, 32, 64, 64, 256], strided_units=[5, 8],
         init_std=0.02, graph=dict(strategy='inward_outward')),
     projector=dict(
-        type='ProjectionMLP', in_channels=256, hidden_channels=256, out_channels=128, init_std=0.02, batch_norm=True),
+        type='ProjectionMLP', out_channels=128, init_std=0.02, batch_norm=True),
     memory=dict(size=32768, dim=128),
     loss=dict(type='InfoNCELoss', temperature=0.2))
 custom_hooks = [

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmactclr.evaluation import knn_predict
+from mmactclr.models.backbones import feature_width
 
 from .encoder import EncoderCase
 from .measure import Row, Table, alternate, check_precisions, find_device, ratio
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> list[Table]:
     cfg, device = read_config(args.config, args.cfg_options), find_device(args.device)
     size = size_of(cfg, args.batch, args.frames, args.persons, args.absent)
     case = EncoderCase(cfg.model.get('branch', cfg.model).backbone, size, device)
-    width = case.ours.backbone.out_channels
+    width = feature_width(case.ours.backbone, case.ours.layout, 'benchmark')
     tables = [Table(f'Linear probe: {PROBE_EPOCHS} epochs, batches of {size.batch} sequences, {CLASSES} classes',
                     [probe_row(case, precision, args) for precision in check_precisions(args.precision, device)]),
               Table(f'{NEIGHBOURS} nearest neighbours: {args.queries} queries, {width} channels',
@@ -46,13 +47,13 @@ def run(args: argparse.Namespace) -> list[Table]:
 
 def probe_row(case: EncoderCase, precision: str, args: argparse.Namespace) -> Row:
     """An epoch's share of a batch, with the encoder in every epoch and with features computed once."""
-    classifier = torch.nn.Linear(case.ours.backbone.out_channels, CLASSES).to(case.device)
-    optimizer = torch.optim.SGD(classifier.parameters(), lr=3., momentum=0.9)
-    labels = torch.randint(CLASSES, (case.size.batch,), device=case.device)
     extract = case.call(case.ours, precision, lambda: case.encode(precision), 'inference')
     with torch.no_grad():
         case.ours.eval()
         cached = case.encode(precision)
+    classifier = torch.nn.Linear(cached.shape[1], CLASSES).to(case.device)
+    optimizer = torch.optim.SGD(classifier.parameters(), lr=3., momentum=0.9)
+    labels = torch.randint(CLASSES, (case.size.batch,), device=case.device)
 
     def train() -> None:
         F.cross_entropy(classifier(cached), labels).backward()

@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from mmactclr.errors import ConfigError
 from mmactclr.models.algorithms.base import BaseAlgorithm
+from mmactclr.models.backbones import feature_width
 from mmactclr.structures import get_layout
 from mmactclr.utils import share_fields
 
@@ -52,7 +53,8 @@ def adopt_encoder(cfg: Config, card: ModelCard, source: str, explicit: Collectio
     template = deepcopy(cfg.model.to_dict())
     several = template.pop('multi_stream', None)
     changes = {key: value for key, value in template['backbone'].items() if key != 'type'}
-    widths = {stream: part.backbone.out_channels for stream, part in branches.items()}
+    widths = {stream: feature_width(part.backbone, part.layout, f'checkpoint {source!r}')
+              for stream, part in branches.items()}
     streams = list(widths)
     single = dict(template, layout=deepcopy(card.layout), stream=streams[0],
                   backbone={**branch['backbone'], **changes}, skip_absent=branch.get('skip_absent', False))

@@ -64,6 +64,8 @@ class ActCLR(MoCo):
         pending_anchor: (M, T, V, C) mean of the last step's keys that waits for an ``ema`` anchor.
     """
 
+    keeps_joints = True
+
     def __init__(self, actionlet_head: Mapping[str, Any], mining_loss: Mapping[str, Any],
                  stage_epochs: tuple[int, int] = (100, 300), max_persons: int = 2, num_frames: int = 50,
                  terms: Sequence[Mapping[str, str]] = PAPER_TERMS,

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmactclr.errors import ConfigError
+from mmactclr.models.backbones import check_feature_map
 from mmactclr.models.memory_bank import MemoryBank
 from mmactclr.registry import MODELS
 from mmactclr.structures import Layout
@@ -27,7 +28,7 @@ class MoCo(SingleStream):
     Args:
         layout: Joint layout of the data.
         backbone: Config of the encoder.
-        projector: Config of the projector.
+        projector: Config of the projector; its ``in_channels`` are those of the encoder unless given.
         memory: ``size`` and ``dim`` of the :class:`MemoryBank`.
         loss: Config of the contrastive loss.
         stream: ``joint``, ``motion`` or ``bone``.
@@ -35,15 +36,18 @@ class MoCo(SingleStream):
         data_preprocessor: Config of the preprocessor; None where another module prepares the views.
 
     Raises:
-        ConfigError: If keys of the projector do not fit into the memory.
+        ConfigError: If features of the encoder do not fit the projector or its keys the memory, or the encoder does
+            not give the feature map that the method needs.
 
     Attributes:
+        keeps_joints: Whether the method tells joints apart on the feature map, so that the encoder has to keep them.
         pending_keys: (N, D) keys of the last step that wait for the memory.
         momentum_due: Whether a step was taken that the key encoder has not followed yet.
         last_iteration: Iteration of the last step, None before the first.
     """
 
     projector: nn.Module
+    keeps_joints = False
 
     def __init__(self, layout: str | Mapping[str, Any] | Layout, backbone: Mapping[str, Any],
                  projector: Mapping[str, Any], memory: Mapping[str, Any],
@@ -51,7 +55,8 @@ class MoCo(SingleStream):
                  skip_absent: bool = False, data_preprocessor: Mapping[str, Any] | None = None,
                  init_cfg: Mapping[str, Any] | None = None) -> None:
         super().__init__(layout, backbone, stream, skip_absent, data_preprocessor, init_cfg)
-        self.projector = MODELS.build(dict(projector))
+        check_feature_map(self.backbone, self.layout, type(self).__name__, self.keeps_joints)
+        self.projector = self.on_features('projector', projector)
         self.backbone_k = deepcopy(self.backbone).requires_grad_(False)
         self.projector_k = deepcopy(self.projector).requires_grad_(False)
         self.memory = MemoryBank(**memory)

@@ -23,7 +23,8 @@ class Recognizer(SingleStream):
     Args:
         layout: Joint layout of the data.
         backbone: Config of the encoder.
-        head: Config of the :class:`ClassificationHead`; None for an encoder alone, which gives features only.
+        head: Config of the :class:`ClassificationHead`, whose ``in_channels`` are those of the encoder unless given;
+            None for an encoder alone, which gives features only.
         stream: ``joint``, ``motion`` or ``bone``.
         skip_absent: Leave absent persons out of the encoder instead of averaging their zeros in.
         data_preprocessor: Config of the preprocessor; None where another module prepares the views.
@@ -38,7 +39,7 @@ class Recognizer(SingleStream):
 
     Example:
         >>> model = Recognizer('ntu25', backbone=dict(type='STGCN', layout='ntu25'),
-        ...                    head=dict(type='ClassificationHead', in_channels=256, num_classes=60)).eval()
+        ...                    head=dict(type='ClassificationHead', num_classes=60)).eval()
         >>> model.extract(torch.zeros(1, 2, 50, 25, 3), torch.ones(1, 2, dtype=torch.bool))['score'].shape
         torch.Size([1, 60])
     """
@@ -51,11 +52,7 @@ class Recognizer(SingleStream):
         self.frozen = frozen
         self.cached: Tensor | None = None
         self.backbone.requires_grad_(not frozen)
-        self.head: Any = MODELS.build(dict(head)) if head is not None else None
-        width = getattr(self.backbone, 'out_channels', None)
-        if self.head is not None and width not in (None, self.head.in_channels):
-            raise ConfigError(f'Recognizer: head.in_channels is {self.head.in_channels}, the backbone gives features '
-                              f'of {width}; set both to the same number')
+        self.head: Any = self.on_features('head', head) if head is not None else None
 
     def train(self, mode: bool = True) -> 'Recognizer':
         """Training mode; a frozen encoder stays in eval mode."""

@@ -1,4 +1,5 @@
 """What methods with one encoder share: its stream, reproducible weights, pooling and features."""
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmactclr.errors import ConfigError
+from mmactclr.models.backbones import feature_width
 from mmactclr.registry import MODELS
 from mmactclr.structures import Layout, get_layout
 from mmactclr.transforms import STREAMS, to_stream
@@ -42,6 +44,28 @@ class SingleStream(BaseAlgorithm):
         self.skip_absent = skip_absent
         self.backbone = MODELS.build(dict(backbone))
         self.projector: nn.Module | None = None
+
+    def on_features(self, field: str, config: Mapping[str, Any]) -> nn.Module:
+        """Build the part that takes the pooled feature; its ``in_channels`` follow the encoder unless given.
+
+        Args:
+            field: Field of the config that it comes from, for the message.
+            config: Config of the part.
+
+        Raises:
+            ConfigError: If the config asks for another width than the encoder gives.
+        """
+        width = feature_width(self.backbone, self.layout, type(self).__name__)
+        config = dict(config)
+        kind = MODELS.get(config['type']) if isinstance(config.get('type'), str) else config.get('type')
+        if kind is not None and 'in_channels' in inspect.signature(kind).parameters:
+            config.setdefault('in_channels', width)
+        part = MODELS.build(config)
+        wanted = getattr(part, 'in_channels', width)
+        if wanted != width:
+            raise ConfigError(f'{type(self).__name__}: {field}.in_channels is {wanted}, the backbone gives features '
+                              f'of {width}; leave {field}.in_channels out, then it follows the backbone')
+        return part
 
     def init_weights(self) -> None:
         """Initialise from (seed, stream), whatever else was built before."""

@@ -39,6 +39,8 @@ class SkeleMixCLR(MoCo):
             cell has (``temporal_stride``).
     """
 
+    keeps_joints = True
+
     def __init__(self, parts: tuple[int, int] = (2, 3), cells: tuple[int, int] = (6, 9), repeat: int = 1,
                  region_weight: float = 0.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)

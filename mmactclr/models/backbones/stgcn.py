@@ -4,16 +4,15 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmactclr.errors import ConfigError
 from mmactclr.models.norms import counted_batch_norm
 from mmactclr.registry import MODELS
-from mmactclr.structures import Layout, get_layout
+from mmactclr.structures import Layout
 
 from .dropout import Dropout
 from .graph import build_adjacency
+from .interface import SkeletonBackbone, strides_of
 
 PAPER_CHANNELS = (16, 16, 16, 32, 32, 32, 64, 64, 256)
 PAPER_STRIDED_UNITS = (4, 7)
@@ -159,7 +158,7 @@ def pointwise(x: Tensor, convolution: nn.Conv2d, weight: Tensor, bias: Tensor) -
 
 
 @MODELS.register_module()
-class STGCN(BaseModule):
+class STGCN(SkeletonBackbone):
     """Spatial-temporal graph convolutional encoder (Yan et al., AAAI 2018), as ActCLR uses it.
 
     Args:
@@ -188,29 +187,24 @@ class STGCN(BaseModule):
                  graph: Mapping[str, Any] | None = None, temporal_kernel: int = 9,
                  dropout: float = 0.5, init_std: float | None = None,
                  init_cfg: Mapping[str, Any] | None = None) -> None:
-        super().__init__(init_cfg)
-        self.layout = get_layout(layout)
-        outside = [unit for unit in strided_units if not 1 <= unit <= len(channels)]
-        if outside:
-            raise ConfigError(f'STGCN: strided_units {outside} do not exist; units are numbered from '
-                              f'1 to {len(channels)} (one per entry of channels)')
+        super().__init__(layout, in_channels, channels, strided_units, init_cfg)
         adjacency = build_adjacency(self.layout, **(graph or {}))
         self.register_buffer('adjacency', adjacency)
-        self.in_channels = in_channels
-        self.data_bn = nn.BatchNorm1d(self.layout.num_joints * in_channels)
         self.units = nn.ModuleList()
         previous = in_channels
-        for number, width in enumerate(channels, start=1):
-            first = number == 1
+        for number, (width, stride) in enumerate(zip(channels, strides_of(channels, strided_units), strict=True)):
             self.units.append(STGCNUnit(
-                previous, width, len(adjacency), 2 if number in strided_units else 1,
-                temporal_kernel, 0.0 if first else dropout, residual=not first))
+                previous, width, len(adjacency), stride, temporal_kernel, dropout if number else 0.0,
+                residual=number > 0))
             previous = width
         self.edge_importance = nn.ParameterList(
             nn.Parameter(torch.ones_like(adjacency)) for _ in self.units)
-        self.out_channels = previous
-        self.temporal_stride = 2 ** len(set(strided_units))
         self.init_std = init_std
+
+    def reset_parameters(self) -> None:
+        """Let every edge count as much as the others again."""
+        for importance in self.edge_importance:
+            nn.init.ones_(importance)
 
     def init_weights(self) -> None:
         """Apply ``init_std`` (the release's initialisation), then ``init_cfg``, which may load weights."""
@@ -238,12 +232,8 @@ class STGCN(BaseModule):
         Raises:
             ConfigError: If joints or coordinates do not match the layout of this encoder.
         """
+        self.check_input(x)
         n, c, t, v = x.shape
-        if (c, v) != (self.in_channels, self.layout.num_joints):
-            raise ConfigError(
-                f'STGCN: input has {v} joints of {c} coordinates, the encoder was built for layout '
-                f'{self.layout.name!r} with {self.layout.num_joints} joints of {self.in_channels}; set the '
-                "backbone's layout and in_channels to those of the data")
         x = x.permute(0, 3, 1, 2).reshape(n, v * c, t)
         x = counted_batch_norm(self.data_bn, x, copies) if self.training else self.data_bn(x)
         x = x.view(n, v, c, t).permute(0, 2, 3, 1).contiguous(memory_format=torch.channels_last)

@@ -163,7 +163,15 @@ class ActionletHead(BaseModule):
     @torch.no_grad()
     def forward(self, feature_map: Tensor, rows: PersonRows, projector: nn.Module,
                 z_anchor: Tensor) -> Tensor:
-        """Raw actionlet (P, T', V) of a feature map (P, C, T', V); zero for absent persons."""
+        """Raw actionlet (P, T', V) of a feature map (P, C, T', V); zero for absent persons.
+
+        Raises:
+            ConfigError: If the map has other joints than the layout.
+        """
+        if feature_map.shape[3] != len(self.neighbourhood):
+            raise ConfigError(f'ActionletHead: the feature map has {feature_map.shape[3]} joints, its layout has '
+                              f'{len(self.neighbourhood)}; the backbone must keep the joints for an actionlet: '
+                              "(N, C, T, V) -> (N, C', T', V)")
         pooled = rows.mean(feature_map.mean((2, 3)))
         gradient = anchor_gradient(pooled, projector, z_anchor)
         actionlet = actionlet_map(feature_map, rows, gradient, self.neighbourhood.to(feature_map.dtype),

@@ -16,18 +16,19 @@ class ProjectionMLP(BaseModule):
 
     Args:
         in_channels: Width of the pooled feature.
-        hidden_channels: Width between the two layers.
+        hidden_channels: Width between the two layers; that of the pooled feature unless given.
         out_channels: Width of the projection.
         init_std: Draw the weights from N(0, init_std), those of the batch norm from N(1, init_std), as the public
             release does; ``None`` keeps PyTorch's initialisation.
         batch_norm: Normalise over the batch between the first layer and the ReLU.
     """
 
-    def __init__(self, in_channels: int = 256, hidden_channels: int = 256, out_channels: int = 128,
+    def __init__(self, in_channels: int = 256, hidden_channels: int | None = None, out_channels: int = 128,
                  init_std: float | None = None, batch_norm: bool = False,
                  init_cfg: Mapping[str, Any] | None = None) -> None:
         super().__init__(init_cfg)
         self.in_channels, self.out_channels = in_channels, out_channels
+        hidden_channels = in_channels if hidden_channels is None else hidden_channels
         norm = [nn.BatchNorm1d(hidden_channels)] if batch_norm else []
         self.layers = nn.Sequential(nn.Linear(in_channels, hidden_channels), *norm, nn.ReLU(),
                                     nn.Linear(hidden_channels, out_channels))

@@ -1,0 +1,2 @@
+_base_ = '../actclr/actclr_3s_ntu60_xsub.py'
+model = dict(branch=dict(backbone=dict(type='BiGRU')))

@@ -1,0 +1,2 @@
+_base_ = '../actclr/actclr_joint_utdmhad_xsub.py'
+model = dict(backbone=dict(type='CTRGCN'))

@@ -1,0 +1,147 @@
+"""What every encoder takes, gives and says of itself, and how a method makes sure of it before it trains."""
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmactclr.errors import ConfigError
+from mmactclr.structures import Layout, get_layout
+from mmactclr.utils import eval_mode
+
+# long enough for the strides of every recipe to show
+_PROBE_FRAMES = 32
+
+
+class SkeletonBackbone(BaseModule):
+    """An encoder of units that follow each other: (N', C, T, V) in, a dense map (N', C', T', V) out.
+
+    Subclasses set ``units`` and map what :meth:`normalise` gives. An encoder need not be one of these: any module with
+    such a ``forward`` serves.
+
+    Args:
+        layout: Name or definition of the joint layout.
+        in_channels: Coordinates per joint.
+        channels: Output channels of every unit.
+        strided_units: Units, counted from one, that halve the frame rate.
+
+    Attributes:
+        layout: Joint layout of the input.
+        in_channels: Coordinates per joint.
+        out_channels: Channels of the feature map.
+        temporal_stride: Frames per cell of the feature map; T' is ceil(T / temporal_stride).
+
+    Raises:
+        ConfigError: If there is no unit, or a strided one does not exist.
+    """
+
+    def __init__(self, layout: str | Mapping[str, Any] | Layout, in_channels: int, channels: Sequence[int],
+                 strided_units: Sequence[int], init_cfg: Mapping[str, Any] | None = None) -> None:
+        super().__init__(init_cfg)
+        self.layout = get_layout(layout)
+        name = type(self).__name__
+        if not channels or min(channels) < 1:
+            raise ConfigError(f'{name}: channels is {list(channels)}, expected the width of every unit, 1 or more')
+        outside = [unit for unit in strided_units if not 1 <= unit <= len(channels)]
+        if outside:
+            raise ConfigError(f'{name}: strided_units {outside} do not exist; units are numbered from '
+                              f'1 to {len(channels)} (one per entry of channels)')
+        self.in_channels, self.out_channels = in_channels, channels[-1]
+        self.temporal_stride = 2 ** len(set(strided_units))
+        self.data_bn = nn.BatchNorm1d(self.layout.num_joints * in_channels)
+
+    def check_input(self, x: Tensor) -> None:
+        """Refuse (N', C, T, V) joints that are not those of the layout.
+
+        Raises:
+            ConfigError: If joints or coordinates do not match.
+        """
+        if (x.shape[1], x.shape[3]) != (self.in_channels, self.layout.num_joints):
+            raise ConfigError(
+                f'{type(self).__name__}: input has {x.shape[3]} joints of {x.shape[1]} coordinates, the encoder was '
+                f'built for layout {self.layout.name!r} with {self.layout.num_joints} joints of {self.in_channels}; '
+                "set the backbone's layout and in_channels to those of the data")
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """Batch norm of every coordinate of every joint of (N', C, T, V), after :meth:`check_input`."""
+        self.check_input(x)
+        n, c, t, v = x.shape
+        x = self.data_bn(x.permute(0, 3, 1, 2).reshape(n, v * c, t))
+        return x.view(n, v, c, t).permute(0, 2, 3, 1)
+
+
+def strides_of(channels: Sequence[int], strided_units: Sequence[int]) -> list[int]:
+    """Stride over time of every unit, 1 or 2."""
+    return [2 if number in strided_units else 1 for number in range(1, len(channels) + 1)]
+
+
+def feature_width(backbone: nn.Module, layout: Layout, who: str) -> int:
+    """Channels of the feature map: what the encoder says (``out_channels``), or else what comes out of it.
+
+    Args:
+        backbone: Encoder.
+        layout: Layout of the V joints that it will see.
+        who: What the encoder is for, named in messages.
+
+    Raises:
+        ConfigError: If it does not say, and does not map (N', C, T, V) to four dimensions either.
+    """
+    declared = getattr(backbone, 'out_channels', None)
+    return declared if declared is not None else _encode_nothing(backbone, layout, who).shape[1]
+
+
+def check_feature_map(backbone: nn.Module, layout: Layout, who: str, keeps_joints: bool = False) -> None:
+    """Make sure that an encoder gives the map that it declares, before a run depends on it.
+
+    A sequence of zeros goes through it in eval mode.
+
+    Args:
+        backbone: Encoder.
+        layout: Layout of the V joints that it will see.
+        who: The method, named in messages.
+        keeps_joints: Whether the map must have a column for each joint, in the order of the layout.
+
+    Raises:
+        ConfigError: If it cannot encode such joints, or ``out_channels``, ``temporal_stride`` or the joints of the map
+            are others than they should be.
+    """
+    _, width, cells, joints = _encode_nothing(backbone, layout, who).shape
+    name = type(backbone).__name__
+    declared, stride = getattr(backbone, 'out_channels', width), getattr(backbone, 'temporal_stride', None)
+    if declared != width:
+        raise ConfigError(f'{who}: {name}.out_channels is {declared}, its feature map has {width} channels; correct '
+                          'the attribute')
+    if keeps_joints and joints != layout.num_joints:
+        raise ConfigError(f'{who}: the feature map of {name} has {joints} joints, layout {layout.name!r} has '
+                          f'{layout.num_joints}; the method tells joints apart on the map, so the backbone must keep '
+                          "them: (N, C, T, V) -> (N, C', T', V)")
+    if keeps_joints and stride is not None and cells != -(-_PROBE_FRAMES // stride):
+        raise ConfigError(f'{who}: {name}.temporal_stride is {stride}, but {_PROBE_FRAMES} frames become {cells} cells '
+                          f'and not {-(-_PROBE_FRAMES // stride)}; correct the attribute')
+
+
+@torch.no_grad()
+def _encode_nothing(backbone: nn.Module, layout: Layout, who: str) -> Tensor:
+    """Feature map of two persons at rest.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    name = type(backbone).__name__
+    shape = (2, getattr(backbone, 'in_channels', 3), _PROBE_FRAMES, layout.num_joints)
+    like = next(backbone.parameters(), torch.zeros(()))
+    try:
+        with eval_mode(backbone):
+            found = backbone(torch.zeros(shape, device=like.device))
+    except ConfigError:
+        raise
+    except Exception as error:  # an encoder of the user's may raise anything
+        line = str(error).strip().partition('\n')[0]
+        raise ConfigError(f'{who}: backbone {name} cannot encode {shape} (N, C, T, V), joints of layout '
+                          f'{layout.name!r} ({type(error).__name__}: {line[:200]}); a backbone takes such maps of any '
+                          'length T') from error
+    if not torch.is_tensor(found) or found.ndim != 4 or len(found) != 2:
+        raise ConfigError(f"{who}: backbone {name} makes {tuple(getattr(found, 'shape', ())) or type(found).__name__} "
+                          f"of {shape} (N, C, T, V), expected a feature map (N, C', T', V)")
+    return found
