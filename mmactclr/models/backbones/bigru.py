@@ -33,7 +33,8 @@ class JointGRU(nn.Module):
         both = torch.cat([x, x.mean(3, keepdim=True).expand(-1, -1, -1, v)], 1)
         # in the precision of the weights: half of it saves nothing here, and adds up over the frames
         with torch.autocast(x.device.type, enabled=False):
-            states = self.gru(both.permute(0, 3, 2, 1).reshape(n * v, t, 2 * c).to(next(self.gru.parameters()).dtype))[0]
+            sequences = both.permute(0, 3, 2, 1).reshape(n * v, t, 2 * c)
+            states = self.gru(sequences.to(next(self.gru.parameters()).dtype))[0]
         states = states[:, ::self.stride]
         return states.reshape(n, v, states.shape[1], states.shape[2]).permute(0, 3, 2, 1)
 
