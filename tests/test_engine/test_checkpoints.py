@@ -155,7 +155,7 @@ HOSTILE = {
     'unknown type': (dict(backbone=dict(type='STGCM')), "'STGCM'.*not registered"),
     'transform as a model': (dict(type='RandomShear'), 'cannot be built'),
     'unknown argument': (dict(chanels=3), "cannot be built.*'chanels'"),
-    'missing argument': (dict(head=dict(type='ClassificationHead')), 'cannot be built.*in_channels'),
+    'missing argument': (dict(head=dict(type='ClassificationHead')), 'cannot be built.*num_classes'),
     'argument of another kind': (dict(backbone=dict(type='STGCN', layout=LAYOUT, channels='wide')), 'cannot be built'),
     'backbone that is none': (dict(backbone='STGCN'), 'cannot be built'),
     'negative width': (dict(backbone=dict(type='STGCN', layout=LAYOUT, channels=[-4])), 'cannot be built'),

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmactclr.models.backbones import build_adjacency
+from mmactclr.models.backbones import build_adjacency, transformer
 from mmactclr.models.backbones.agcn import AdaptiveGraphConvolution
 from mmactclr.models.backbones.bigru import JointGRU
 from mmactclr.models.backbones.ctrgcn import RefinedGraphConvolution
@@ -262,6 +262,17 @@ def test_without_a_graph_joints_are_told_apart_by_their_learned_vectors_alone(na
         assert not torch.allclose(encoder(x[..., order]), expected, atol=1e-3)
         encoder.embedding.joints.copy_(encoder.embedding.joints[..., order].clone())
         torch.testing.assert_close(encoder(x[..., order]), expected)
+
+
+def test_frames_are_told_apart_by_their_waves_alone(monkeypatch):
+    encoder = MODELS.build(dict(type='SkeletonTransformer', layout=LAYOUT, channels=[8, 12], strided_units=[],
+                                head_channels=4)).double().eval()
+    order = torch.randperm(9, generator=torch.Generator().manual_seed(1))
+    x = draw(2, 3, 9, 20)
+    with torch.no_grad():
+        assert not torch.allclose(encoder(x[:, :, order]), encoder(x)[:, :, order], atol=1e-3)
+        monkeypatch.setattr(transformer, 'frame_waves', lambda frames, channels, device: torch.zeros(frames, channels))
+        torch.testing.assert_close(encoder(x[:, :, order]), encoder(x)[:, :, order])
 
 
 @pytest.mark.parametrize('name', GRAPHS)
