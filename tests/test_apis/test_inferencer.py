@@ -372,7 +372,14 @@ def test_features_are_written_for_other_programs(classifier, tiny_archive, tmp_p
             columns = {name: content[name].tolist() for name in content.files}
         assert columns.pop('classes') == CLASSES
     else:
-        columns = pytest.importorskip('pyarrow.parquet').read_table(tmp_path / 'f.parquet').to_pydict()
+        table = pytest.importorskip('pyarrow.parquet').read_table(tmp_path / 'f.parquet')
+        columns, about = table.to_pydict(), {name.decode(): value for name, value in table.schema.metadata.items()}
+        # what the table alone says: which class a score is of, joints, and whose features these are
+        assert json.loads(about['classes']) == CLASSES and about['checkpoint'] == b'c.pth'
+        assert json.loads(about['layout'])['joints'] == list(LAYOUT.joints)
+        assert {name: str(table.schema.field(name).type.value_type) for name in ('embedding', 'score')} == {
+            'embedding': 'float', 'score': 'float'}
+        assert columns['score'] == [r.score.tolist() for r in found]
     assert columns['name'] == [r.name for r in found] and columns['label'][:2] == ['right hand', 'left hand']
     np.testing.assert_allclose(columns['embedding'], np.stack([r.embedding for r in found]), atol=1e-6)
     assert [p.name for p in tmp_path.iterdir()] == [f'f{suffix}']
