@@ -296,6 +296,12 @@ def test_a_file_that_differs_from_the_model_is_not_kept(tmp_path, monkeypatch, k
     assert sorted(each.name for each in tmp_path.iterdir()) == ['a.pth', 'model.onnx']
 
 
+@pytest.mark.parametrize('part', ['embedding', 'recognizer', None])
+def test_an_anchor_without_actionlets_is_refused(tmp_path, part):
+    with pytest.raises(ConfigError, match="an anchor is for actionlets"):
+        export_onnx(tmp_path / 'nothing.pth', tmp_path / 'a.onnx', part, anchor='nobody.npy')
+
+
 def test_outputs_that_rounding_moves_are_held_to_what_rounding_does(tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr('mmactclr.apis.deployment.checking.print_log', lambda text, **_: said.append(text))
