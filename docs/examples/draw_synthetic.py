@@ -26,8 +26,8 @@ def main() -> None:
                           weight_key=((0., 'still'), (1., 'moves faster than 0.15 m/s')))
         rows.append(SequenceRows(f'{name}  |  {len(clip.joints[0])} frames, 30 a second',
                                  [SpaceClip.of(clip, Viewpoint())]))
-    print(draw_contact_sheet(rows, args.out, caption='What moves is known, not measured: without noise and sway. A bone has the mean '
-                                                   'of its ends.'))
+    caption = 'What moves is known, not measured: without noise and sway. A bone has the mean of its ends.'
+    print(draw_contact_sheet(rows, args.out, caption=caption))
 
 
 if __name__ == '__main__':
