@@ -135,8 +135,10 @@ class SpaceBodies:
 
     def show(self, frame: int) -> None:
         """Draw frame ``frame``; who is absent then is not drawn."""
-        clip, child, parent = self._clip, *np.array(self._clip.layout.bones).T
+        clip = self._clip
+        child, parent = np.array(clip.layout.bones).T
         self.scene.show(frame)
+        edges: tuple[str, str | None] = ('white', None)
         if clip.weight is not None:
             weight = clip.weight[:, frame]
             bones = [WEIGHT_COLOURS((own[child] + own[parent]) / 2) for own in weight]
@@ -147,10 +149,9 @@ class SpaceBodies:
                      np.insert(own[child], 3, 1., 1) for own in self._colours]
             joints = [np.tile(pale if clip.motion is not None else to_rgba(_of(PERSON_COLOURS, person)),
                               (clip.layout.num_joints, 1)) for person in range(clip.num_persons)]
-            edges = ('white', None)
         dashes = None if clip.borrowed is None else list(clip.borrowed[:, frame][:, child])
         self.strokes.show(frame, bones, joints, edges, dashes)
-        if self._arrows is not None:
+        if self._arrows is not None and clip.motion is not None:
             steps = np.where(clip.found[:, frame, :, None], clip.motion[:, frame, :, :2] * clip.arrow_scale, 0)
             self._arrows.set_offsets(clip.placed[:, frame].reshape(-1, 2))
             self._arrows.set_UVC(*steps.reshape(-1, 2).T)

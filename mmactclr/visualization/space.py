@@ -2,6 +2,7 @@
 import math
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -148,7 +149,7 @@ class Scene:
         self._clip = clip
         # looked at from below, the floor covers the bodies
         order = -2 if clip.viewpoint.elevation >= 0 else 4
-        ax.add_collection(LineCollection(clip.grid(), color=_FLOOR, linewidth=.5, zorder=order), autolim=False)
+        ax.add_collection(LineCollection(list(clip.grid()), color=_FLOOR, linewidth=.5, zorder=order), autolim=False)
         self._shadow = LineCollection([], color=_SHADOW, linewidth=1.6, capstyle='round', zorder=order + .5)
         ax.add_collection(self._shadow, autolim=False)
 
@@ -190,8 +191,13 @@ class Strokes:
             edges: Colours around bones, and around joints if any.
             dashes: Of each person, (B,) bool, bones that are dotted, if any.
         """
-        clip, child, parent = self._clip, *np.array(self._clip.layout.bones).T
-        segments, colours, widths, near, styles = [], [], [], [], []
+        clip = self._clip
+        child, parent = np.array(clip.layout.bones).T
+        segments: list[np.ndarray] = []
+        colours: list[Any] = []
+        widths: list[float] = []
+        near: list[float] = []
+        styles: list[Any] = []
 
         # strokes of no length at all are left out by the renderer
         tiny = np.array([[-.5, 0], [.5, 0]]) * 1e-3 * clip.square

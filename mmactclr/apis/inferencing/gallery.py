@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.registry import MODELS, SCOPE
@@ -198,7 +199,9 @@ def fingerprint(inferencer: SkeletonInferencer) -> str:
         scores_frames=inferencer.scores_frames)
     digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
     for stream, branch in branches.items():
-        for name, value in sorted(getattr(branch, 'backbone', branch).state_dict().items()):
+        found = getattr(branch, 'backbone', None)
+        encoder = found if isinstance(found, nn.Module) else branch
+        for name, value in sorted(encoder.state_dict().items()):
             if name.endswith('num_batches_tracked'):
                 continue
             digest.update(json.dumps([stream, name, list(value.shape)]).encode())
