@@ -13,7 +13,7 @@ copyright = f'2026, {author}'
 release = version = __version__
 
 extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon']
-exclude_patterns = ['examples', 'plugin_template']
+exclude_patterns = ['examples', 'notebooks', 'plugin_template']
 myst_enable_extensions = ['colon_fence', 'dollarmath']
 myst_heading_anchors = 3
 

@@ -161,3 +161,26 @@ def test_every_base_config_and_shared_field_is_described():
 
 def test_readme_fits_on_a_screen_or_two():
     assert len((ROOT / 'README.md').read_text().splitlines()) < 110
+
+
+@pytest.mark.parametrize('name', ['method', 'theory', 'synthetic', 'evaluation', 'visualization', 'data/browse'])
+def test_pages_of_concepts_show_pictures_with_their_commands(name):
+    text = (ROOT / f'docs/{name}.md').read_text()
+    shown = list(re.finditer(r'^!\[[^\]]{10,}\]\((\S+\.png)\)$', text, re.MULTILINE))
+    assert shown
+    for each in shown:
+        assert (ROOT / 'docs' / name).parent.joinpath(each[1]).is_file()
+        # a command, at most a paragraph or a table away
+        assert 'python ' in text[max(0, each.start() - 1200):each.start()], each[1]
+
+
+def test_pictures_are_small_and_in_use():
+    pages = ''.join(page.read_text() for page in [*PAGES, ROOT / 'README.md'])
+    for path in (ROOT / 'docs/images').iterdir():
+        assert path.name in pages and (path.suffix == '.gif' or path.stat().st_size < 150_000), path.name
+
+
+def test_notebooks_are_linked():
+    for path in (ROOT / 'docs/notebooks').glob('*.ipynb'):
+        for page in ('README.md', 'docs/notebooks.md'):
+            assert f'notebooks/{path.name}' in (ROOT / page).read_text(), f'{page}: {path.name}'

@@ -133,6 +133,24 @@ def test_custom_file_converter_converts_and_names_what_is_damaged(tmp_path):
 
 
 
+def test_the_synthetic_set_is_drawn_with_the_joints_that_move(import_examples, monkeypatch, tmp_path):
+    import draw_synthetic
+
+    from mmactclr.datasets.synthetic import make_synthetic
+    drawn = []
+    original = draw_synthetic.draw_contact_sheet
+    monkeypatch.setattr(draw_synthetic, 'draw_contact_sheet',
+                        lambda rows, *more, **named: drawn.extend(rows) or original(rows, *more, **named))
+    monkeypatch.setattr(sys, 'argv', ['draw_synthetic.py', str(tmp_path / 's.png')])
+    draw_synthetic.main()
+    made = make_synthetic(num_subjects=2, repeats=1)
+    assert (tmp_path / 's.png').is_file() and len(drawn) == len(draw_synthetic.CLASSES)
+    for row, name in zip(drawn, draw_synthetic.CLASSES, strict=True):
+        i = made.label.tolist().index(made.classes.index(name))
+        np.testing.assert_array_equal(row.clips[0].weight, made.moving[i])
+        np.testing.assert_array_equal(row.clips[0].joints, made.sequences[i])
+
+
 def test_custom_transform_scales_every_sample_by_its_own_number(import_examples):
     import my_transform  # noqa: F401
 

@@ -5,14 +5,18 @@
 
 A recording is a CSV file, a line a frame, with columns JOINT_x, JOINT_y, JOINT_z for every joint of the model and a
 column `person` where there are several; or an array (T, V, 3) of one person or (M, T, V, 3) of several, saved by
-numpy.save. y points up; joints that were not seen are empty or zero. Everything else stands in the ONNX file.
+numpy.save. y points up; joints that were not seen are empty, zero or NaN. Everything else stands in the ONNX file.
 """
 import argparse
 import csv
 import json
+import sys
 
 import numpy as np
 import onnxruntime
+
+# metres from hips to shoulders, from a toddler up
+TORSO = (.2, 1.)
 
 
 def main() -> None:
@@ -26,7 +30,11 @@ def main() -> None:
     args = parser.parse_args()
     session, about = load(args.model)
     layout = about['card']['layout']
-    found = look(session, about, read(args.recording, layout) * np.float32(args.metres_per_unit))
+    keypoint = read(args.recording, layout) * np.float32(args.metres_per_unit)
+    if not TORSO[0] <= (torso := torso_length(keypoint, layout)) <= TORSO[1]:
+        print(f'warning: with {args.metres_per_unit:g} metres per unit the median torso is {torso:.3g} m long, '
+              f'expected {TORSO[0]:g} to {TORSO[1]:g} m; set --metres-per-unit', file=sys.stderr)
+    found = look(session, about, keypoint)
     print(f'embedding: {found["embedding"].shape[0]} numbers of length {np.linalg.norm(found["embedding"]):.4g}')
     if 'score' in found:
         names = about['card']['classes'] or [f'class {k}' for k in range(len(found['score']))]
@@ -37,41 +45,74 @@ def main() -> None:
         best = np.argsort(-share, kind='stable')[:args.top]
         print(f'{name}:', ', '.join(f'{layout["joints"][v]} {share[v]:.0%}' for v in best))
     if args.out:
-        np.savez(args.out, **found)
+        try:
+            np.savez(args.out, **found)
+        except OSError as error:
+            raise SystemExit(f'error: {args.out} cannot be written ({error})') from error
 
 
 def load(path: str, threads: int = 1) -> tuple[onnxruntime.InferenceSession, dict]:
     """The model, and what the file says of it."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
-    return session, json.loads(session.get_modelmeta().custom_metadata_map['mmactclr'])
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+        return session, json.loads(session.get_modelmeta().custom_metadata_map['mmactclr'])
+    except Exception as error:  # those of onnxruntime have no base of their own
+        raise SystemExit(f'error: {path} is no file of tools/deployment/export_onnx.py ({type(error).__name__}: '
+                         f'{error})') from error
 
 
 def read(path: str, layout: dict) -> np.ndarray:
-    """(M, T, V, 3) coordinates of a CSV or npy file."""
-    if path.endswith('.npy'):
-        keypoint = np.load(path, allow_pickle=False).astype(np.float32)
-        keypoint = keypoint[None] if keypoint.ndim == 3 else keypoint
-        if keypoint.ndim != 4 or keypoint.shape[2:] != (len(layout['joints']), 3) or 0 in keypoint.shape:
-            raise SystemExit(f'error: {path} has shape {keypoint.shape}, expected (persons, frames, '
-                             f'{len(layout["joints"])}, 3) or (frames, {len(layout["joints"])}, 3)')
-        return keypoint
-    with open(path, newline='', encoding='utf-8-sig') as file:
-        rows = list(csv.DictReader(file))
-    if not rows:
-        raise SystemExit(f'error: {path} has no line after the names of the columns')
-    missing = [f'{joint}_{axis}' for joint in layout['joints'] for axis in 'xyz' if f'{joint}_{axis}' not in rows[0]]
-    if missing:
-        raise SystemExit(f'error: {path} has no column {missing[0]!r}, the model takes the joints {layout["joints"]}')
-    people = list(dict.fromkeys(row.get('person') for row in rows))
-    frames = [[[[float(row[f'{joint}_{axis}'] or 'nan') for axis in 'xyz'] for joint in layout['joints']]
-               for row in rows if row.get('person') == person] for person in people]
-    keypoint = np.zeros((len(frames), max(map(len, frames)), len(layout['joints']), 3), np.float32)
-    for body, values in zip(keypoint, frames, strict=True):
-        body[:len(values)] = values
-    keypoint[np.isnan(keypoint).any(-1)] = 0
+    """(M, T, V, 3) coordinates of a CSV or npy file; joints that are no number were not seen and become zero."""
+    try:
+        keypoint = read_array(path, layout['joints']) if path.endswith('.npy') else read_csv(path, layout['joints'])
+    except (OSError, ValueError, EOFError) as error:
+        raise SystemExit(f'error: {path}: {error}') from error
+    keypoint = np.where(np.isfinite(keypoint).all(-1, keepdims=True), keypoint, np.float32(0))
+    if not keypoint.any():
+        raise SystemExit(f'error: {path}: nobody is in it, all coordinates are zero or no number')
     return keypoint
+
+
+def read_array(path: str, joints: list[str]) -> np.ndarray:
+    """(M, T, V, 3) of an npy file."""
+    keypoint = np.load(path, allow_pickle=False).astype(np.float32)
+    keypoint = keypoint[None] if keypoint.ndim == 3 else keypoint
+    if keypoint.ndim != 4 or keypoint.shape[2:] != (len(joints), 3) or 0 in keypoint.shape:
+        raise ValueError(f'it has shape {keypoint.shape}, expected (persons, frames, {len(joints)}, 3) or (frames, '
+                         f'{len(joints)}, 3)')
+    return keypoint
+
+
+def read_csv(path: str, joints: list[str]) -> np.ndarray:
+    """(M, T, V, 3) of a CSV file."""
+    columns, people = [f'{joint}_{axis}' for joint in joints for axis in 'xyz'], {}
+    with open(path, newline='', encoding='utf-8-sig') as file:
+        rows = csv.DictReader(file, restval=None)
+        if missing := [column for column in columns if column not in (rows.fieldnames or ())]:
+            raise ValueError(f'it has no column {missing[0]!r}, the model takes the joints {joints}')
+        for row in rows:
+            if None in row or None in row.values():
+                raise ValueError(f'line {rows.line_num} has not {len(rows.fieldnames)} cells, as the first line has')
+            try:
+                values = [float(row[column].strip() or 'nan') for column in columns]
+            except ValueError as error:
+                raise ValueError(f'line {rows.line_num}: {error}') from error
+            people.setdefault(row.get('person'), []).append(values)
+    if not people:
+        raise ValueError('it has no line after the names of the columns')
+    keypoint = np.zeros((len(people), max(map(len, people.values())), len(joints), 3), np.float32)
+    for body, frames in zip(keypoint, people.values(), strict=True):
+        body[:len(frames)] = np.reshape(frames, (-1, len(joints), 3))
+    return keypoint
+
+
+def torso_length(keypoint: np.ndarray, layout: dict) -> float:
+    """Median distance of the middle of the shoulders from that of the hips, where all four were seen."""
+    seen = keypoint[:, :, [*layout['shoulders'], *layout['hips']]]
+    seen = seen[seen.any(-1).all(-1)]
+    return float(np.median(np.linalg.norm(seen[:, :2].mean(1) - seen[:, 2:].mean(1), axis=-1))) if len(seen) else 0.
 
 
 def look(session: onnxruntime.InferenceSession, about: dict, keypoint: np.ndarray) -> dict[str, np.ndarray]:

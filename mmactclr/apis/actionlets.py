@@ -1,4 +1,5 @@
 """What a trained encoder sees in the sequences of a data set."""
+import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -38,7 +39,7 @@ def compute_actionlets(model: BaseAlgorithm, dataset: SkeletonDataset, positions
     positions = list(range(len(dataset))) if positions is None else list(positions)
     chunks = [positions[i:i + _BATCH] for i in range(0, len(positions), _BATCH)]
     found = []
-    for chunk in track_iter_progress(chunks) if len(chunks) > 4 else chunks:
+    for chunk in track_iter_progress(chunks, file=sys.stderr) if len(chunks) > 4 else chunks:
         batch = dataset.__getitems__(chunk)
         found.append(find(batch['inputs'], batch['mask']))
     return torch.cat(found)
@@ -100,7 +101,7 @@ def find_actionlets(model: BaseAlgorithm, dataset: SkeletonDataset, num: int = 6
         for person in persons:
             title = dataset.metainfo['classes'][label]
             title += f', person {person + 1}' if len(persons) > 1 else ''
-            examples.append(ActionletExample(title, joints[i, person], found[i, person]))
+            examples.append(ActionletExample(title, joints[i, person], found[i, person], 'm'))
     return examples
 
 

@@ -1,11 +1,12 @@
 """Results of training runs side by side: over epochs, and over the size of the memory."""
 import fnmatch
 import json
+import math
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ class SizedRun:
         epochs: Epochs that there are to do.
         metrics: Results of the last evaluation in percent, empty before the first.
         problem: Why it stopped, if it did not end.
+        counts: Test sequences that results are shares of, by result, where the run says so.
     """
 
     size: int
@@ -77,6 +79,12 @@ class SizedRun:
     epochs: int
     metrics: Mapping[str, float]
     problem: str = ''
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def standard_error(self, name: str) -> float | None:
+        """That of a result in percentage points, binomial over the test sequences; None where nobody counted them."""
+        share, count = self.metrics[name] / 100, self.counts.get(name)
+        return None if not count else 100 * math.sqrt(share * (1 - share) / count)
 
     @property
     def finished(self) -> bool:
@@ -92,10 +100,10 @@ def memory_options(cfg: Config, size: int) -> dict[str, Any]:
     """
     if size < 1:
         raise ConfigError(f'the size of a memory is {size}, expected 1 or more')
-    for field in ('model', 'model.branch'):
-        model = cfg.model if field == 'model' else cfg.model.get('branch') or {}
+    for where in ('model', 'model.branch'):
+        model = cfg.model if where == 'model' else cfg.model.get('branch') or {}
         if model.get('memory'):
-            return {f'{field}.memory.size': size}
+            return {f'{where}.memory.size': size}
     raise ConfigError(f"{cfg.filename}: the method {cfg.model.get('type')} has no memory whose size could be changed")
 
 
@@ -144,8 +152,9 @@ def read_sized_run(folder: Path, size: int, cfg: Config, problem: str = '') -> S
     try:
         content = json.loads((folder / RESULTS).read_text(encoding='utf-8'))
         newest = max((content[mode] for mode in ('val', 'test') if mode in content), key=lambda each: each['epoch'])
-        return SizedRun(size, int(newest['epoch']), epochs, newest['metrics'], problem)
-    except (OSError, ValueError, KeyError, TypeError):
+        return SizedRun(size, int(newest['epoch']), epochs, newest['metrics'], problem,
+                        {name: each['count'] for name, each in newest.get('outcomes', {}).items() if 'count' in each})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return SizedRun(size, 0, epochs, {}, problem)
 
 

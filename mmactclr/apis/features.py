@@ -1,4 +1,5 @@
 """Features of many recordings as a table for other programs."""
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ def extract_features(inferencer: SkeletonInferencer, source: Any, path: str | Pa
 
     An npz has ``embedding`` (N, D) float32, ``name``, ``label`` (a name, empty for none) and, where the model has a
     classifier, ``score`` (N, K) and ``classes`` (K,). A parquet file has the columns ``name``, ``label``,
-    ``embedding`` and ``score``; it needs pyarrow.
+    ``embedding`` and ``score``, lists of float32, and in the metadata of its schema ``checkpoint``, the name of the
+    file, ``layout`` and, beside scores, ``classes`` in their order, the last two as JSON; it needs pyarrow.
 
     Args:
         inferencer: Whose model.
@@ -36,7 +38,7 @@ def extract_features(inferencer: SkeletonInferencer, source: Any, path: str | Pa
     path = None if path is None else Path(path)
     if path is not None and path.suffix not in _SUFFIXES:
         raise ConfigError(f'{path}: features are written to {" or ".join(_SUFFIXES)}, found {path.suffix!r}')
-    write = None if path is None else _write_npz if path.suffix == '.npz' else _parquet_writer()
+    write = None if path is None else _write_npz if path.suffix == '.npz' else _parquet_writer(inferencer)
     recordings = inferencer.read(source, *(arguments.pop(name, None) for name in ('layout', 'unit', 'options')))
     found = inferencer(recordings, actionlet=False, **arguments)
     if write is None or path is None:
@@ -57,7 +59,7 @@ def _write_npz(path: Path, found: list[Inference], labels: list[str]) -> None:
     write_npz(path, columns)
 
 
-def _parquet_writer() -> Any:
+def _parquet_writer(inferencer: SkeletonInferencer) -> Any:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -65,10 +67,14 @@ def _parquet_writer() -> Any:
         raise ConfigError('a parquet file needs pyarrow: pip install pyarrow; .npz needs nothing') from error
 
     def write(path: Path, found: list[Inference], labels: list[str]) -> None:
-        columns: dict[str, Any] = dict(name=[r.name for r in found], label=labels,
-                                       embedding=[r.embedding.tolist() for r in found])
+        vectors = pyarrow.list_(pyarrow.float32())
+        columns = dict(name=pyarrow.array([r.name for r in found], pyarrow.string()),
+                       label=pyarrow.array(labels, pyarrow.string()),
+                       embedding=pyarrow.array([r.embedding for r in found], vectors))
+        about = dict(layout=json.dumps(inferencer.layout.to_dict()), checkpoint=Path(inferencer.source).name)
         if found[0].score is not None:
-            columns['score'] = [np.asarray(r.score).tolist() for r in found]
+            columns['score'] = pyarrow.array([r.score for r in found], vectors)
+            about['classes'] = json.dumps(list(found[0].classes))
         with written_aside(path) as aside:
-            pyarrow.parquet.write_table(pyarrow.table(columns), aside)
+            pyarrow.parquet.write_table(pyarrow.table(columns, metadata=about), aside)
     return write

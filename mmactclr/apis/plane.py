@@ -7,6 +7,8 @@ from mmactclr.errors import ConfigError, DataError
 
 #: Ways to get there, and the package that each needs.
 METHODS = {'tsne': 'openTSNE', 'umap': 'umap-learn'}
+#: What they are called.
+TITLES = {'tsne': 't-SNE', 'umap': 'UMAP'}
 # below it there is nothing to arrange
 _FEWEST = 5
 
@@ -37,28 +39,27 @@ def embed_in_plane(features: np.ndarray, method: str = 'tsne', seed: int = 0, pe
         raise DataError(f'features of shape {features.shape}, expected (N, D) of {_FEWEST} sequences or more, without '
                         'NaN and infinite numbers')
     perplexity = min(perplexity, (len(features) - 1) / 3)
-    return np.asarray(_tsne(features, seed, perplexity) if method == 'tsne' else _umap(features, seed, perplexity),
-                      np.float64)
+    arrange = import_method(method)
+    if method == 'tsne':
+        # exact neighbours: the approximate ones differ from machine to machine
+        return np.asarray(arrange(perplexity=perplexity, metric='cosine', neighbors='exact', random_state=seed,
+                                  n_jobs=1).fit(features), np.float64)
+    return np.asarray(arrange(n_neighbors=max(2, round(perplexity)), metric='cosine', random_state=seed,
+                              n_jobs=1).fit_transform(features), np.float64)
 
 
-def _tsne(features: np.ndarray, seed: int, perplexity: float) -> Any:
+def import_method(method: str) -> Any:
+    """The class that arranges features.
+
+    Raises:
+        ConfigError: If the package that it needs is not installed.
+    """
     try:
-        from openTSNE import TSNE
-    except ImportError as error:
-        raise _missing('tsne') from error
-    # exact neighbours: the approximate ones differ from machine to machine
-    return TSNE(perplexity=perplexity, metric='cosine', neighbors='exact', random_state=seed, n_jobs=1).fit(features)
-
-
-def _umap(features: np.ndarray, seed: int, perplexity: float) -> Any:
-    try:
+        if method == 'tsne':
+            from openTSNE import TSNE
+            return TSNE
         from umap import UMAP
+        return UMAP
     except ImportError as error:
-        raise _missing('umap') from error
-    return UMAP(n_neighbors=max(2, round(perplexity)), metric='cosine', random_state=seed, n_jobs=1
-                ).fit_transform(features)
-
-
-def _missing(method: str) -> ConfigError:
-    return ConfigError(f'{method} needs the package {METHODS[method]}, which is not installed: pip install '
-                       f'{METHODS[method]}')
+        raise ConfigError(f'{TITLES[method]} needs the package {METHODS[method]}, which is not installed: pip install '
+                          f'{METHODS[method]}') from error

@@ -50,8 +50,8 @@ class Outcome:
                 if value == value}
 
     def summary(self) -> dict[str, Any]:
-        """``mean_class_accuracy`` in percent, ``calibration_error`` from 0 to 1, ``class_accuracy`` by class."""
-        return {'mean_class_accuracy': 100 * mean_class_accuracy(self.confusion),
+        """``count`` N, ``mean_class_accuracy`` in percent, ``calibration_error`` from 0 to 1, ``class_accuracy``."""
+        return {'count': len(self.truth), 'mean_class_accuracy': 100 * mean_class_accuracy(self.confusion),
                 'calibration_error': calibration_error(self.probabilities, self.truth),
                 'class_accuracy': self.class_accuracy}
 

@@ -1,9 +1,10 @@
 """What all command-line tools share."""
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import DictAction
@@ -59,6 +60,28 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     """``--cfg-options`` of a tool."""
     parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, metavar='K=V', default={},
                         help='override entries of the config, e.g. data_root=data/other')
+
+
+def file_name(*suffixes: str) -> Callable[[str], Path]:
+    """Type of an option that names a file to write: the parser refuses other endings before any work is done."""
+
+    def check(text: str) -> Path:
+        path = Path(text)
+        if path.suffix.lower() not in suffixes:
+            raise argparse.ArgumentTypeError(f'{text!r}: expected a file name that ends in {" or ".join(suffixes)}')
+        return path
+
+    return check
+
+
+def add_view(parser: argparse.ArgumentParser) -> None:
+    """From where bodies are drawn: ``--view``, ``--elevation`` and ``--azimuth``."""
+    parser.add_argument('--view', choices=['flat', '3d'], default='flat',
+                        help='x and y alone, or in space, with a floor; default flat')
+    parser.add_argument('--elevation', type=float, default=15., metavar='DEGREES',
+                        help='of the view in space, above the horizon; default 15')
+    parser.add_argument('--azimuth', type=float, default=35., metavar='DEGREES',
+                        help='of the view in space, from the side that flat pictures show to the right; default 35')
 
 
 @contextmanager

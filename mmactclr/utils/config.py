@@ -30,6 +30,8 @@ RUNNER_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_schedu
 # what a run is called, where its files lie, how it is started: not what it computes
 _CIRCUMSTANCES = ('work_dir', 'experiment_name', 'load_from', 'init_from', 'data_root', 'resume', 'launcher',
                   'log_level', 'custom_imports', 'env_cfg', 'model_wrapper_cfg', 'find_unused_parameters', 'visualizer')
+# what weights are stored in, and how such files begin: zip archives, pickles
+_CHECKPOINTS, _ARCHIVES = ('.pth', '.pt', '.ckpt', '.safetensors', '.onnx'), (b'PK', b'\x80\x02')
 _CONSUMERS = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'test_cfg', 'model', 'custom_hooks')
 
 
@@ -153,6 +155,9 @@ def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> C
         ConfigError: If the file does not exist or does not parse, or an override does not fit.
     """
     path = find_config(name)
+    if path.suffix.lower() in _CHECKPOINTS or path.read_bytes()[:2] in _ARCHIVES:
+        raise ConfigError(f'{path} is a checkpoint, expected a config: a file that ends in .py, or the name of a '
+                          'config of this package; where a tool takes both, the config comes first')
     try:
         check_bases(path, _roots())
         with plain_data(), bases_of_packages():

@@ -8,9 +8,11 @@ from .overlap import OverlapRow, draw_overlap, overlap_cells
 from .report import draw_confusion, draw_timelines, read_confusion, read_timelines
 from .scatter import draw_scatter
 from .skeleton import add_colourbar, draw_skeleton, save_png, view_limits
+from .space import Viewpoint
 
 __all__ = [
-    'ActionletExample', 'OverlapRow', 'add_colourbar', 'draw_actionlet_sheet', 'draw_confusion', 'draw_curves',
+    'ActionletExample', 'OverlapRow', 'Viewpoint', 'add_colourbar', 'draw_actionlet_sheet', 'draw_confusion',
+    'draw_curves',
     'draw_joint_heat_map', 'draw_lines', 'draw_mean_motion', 'draw_motion', 'draw_overlap', 'draw_scatter',
     'draw_skeleton', 'draw_time_heat_map', 'draw_timelines', 'drawn_frames', 'frame_weights', 'overlap_cells',
     'read_confusion', 'read_history', 'read_timelines', 'save_png', 'view_limits',

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.structures import Layout, get_layout
 
+from .bodies import SpaceBodies
+from .motion_clip import MotionClip
 from .skeleton import (
     WEIGHT_COLOURS,
     Limits,
@@ -20,6 +22,7 @@ from .skeleton import (
     save_png,
     view_limits,
 )
+from .space import SpaceClip, Viewpoint
 
 # inches: one skeleton, one row, heat map with the names of the parts
 CELL, ROW, HEAT = 1.0, 1.9, 3.2
@@ -33,11 +36,13 @@ class ActionletExample:
         title: What the row is called, usually the class.
         joints: (T, V, C) joints in any unit.
         actionlet: (T', V) raw actionlet, not negative, of any scale; cells spread evenly over T.
+        unit: Of the joints, if known.
     """
 
     title: str
     joints: np.ndarray
     actionlet: np.ndarray
+    unit: str = ''
 
 
 def drawn_frames(total: int, count: int) -> np.ndarray:
@@ -57,11 +62,10 @@ def frame_weights(actionlet: np.ndarray, num_frames: int) -> np.ndarray:
 
 def draw_actionlet_sheet(sequences: Sequence[ActionletExample],
                          layout: str | Mapping[str, Any] | Layout, path: str | Path,
-                         num_frames: int = 7, caption: str = '') -> Path:
+                         num_frames: int = 7, caption: str = '', view: Viewpoint | None = None) -> Path:
     """Draw a row for each sequence: skeletons over time with their actionlet, and its heat map.
 
-    Colours are relative to the highest value of the row. The joints are drawn as they lie in x and
-    y; L and R stand above the person's own left and right shoulder.
+    Colours are relative to the highest value of the row. L and R stand above the person's own left and right shoulder.
 
     Args:
         sequences: Rows from the top down.
@@ -69,6 +73,7 @@ def draw_actionlet_sheet(sequences: Sequence[ActionletExample],
         path: PNG file to write.
         num_frames: Skeletons in a row, spread evenly over time.
         caption: A line at the bottom.
+        view: From where the bodies are seen in three dimensions; flat, in x and y, if None.
 
     Returns:
         The path.
@@ -93,15 +98,22 @@ def draw_actionlet_sheet(sequences: Sequence[ActionletExample],
     for row, example in enumerate(sequences):
         frames = drawn_frames(len(example.joints), num_frames)
         weights = frame_weights(example.actionlet, len(example.joints))
-        limits = view_limits(example.joints, layout)
+        clip, limits = None, view_limits(example.joints, layout)
+        if view is not None:
+            clip = SpaceClip.of(MotionClip(example.title, example.joints[None], layout, weight=weights[None],
+                                           centred=True, unit=example.unit), view)
+            limits = clip.limits(np.arange(len(example.joints)))
         for column, frame in enumerate(frames):
             ax = figure.add_subplot(grid[row, column])
-            draw_skeleton(ax, example.joints[frame], layout, weights[frame], limits)
+            if clip is None:
+                draw_skeleton(ax, example.joints[frame], layout, weights[frame], limits)
+            else:
+                SpaceBodies(ax, clip, limits).show(frame)
             ax.text(0.5, -0.03, str(frame), transform=ax.transAxes, ha='center', va='top',
                     fontsize=7, color='0.4')
             if column == 0:
                 ax.set_title(example.title, loc='left', fontsize=9)
-                _mark_sides(ax, example.joints[frame], layout, limits)
+                _mark_sides(ax, (example.joints if clip is None else clip.placed[0])[frame], layout, limits)
         heat = figure.add_subplot(grid[row, num_frames + 1])
         draw_heat_map(heat, example.actionlet, layout, frames.tolist(), len(example.joints))
     heat.set_xlabel('frame', fontsize=7)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from mmactclr.errors import ConfigError
 
-from .bodies import Bodies, legend_handles
+from .bodies import Drawn, draw_bodies, legend_handles
 from .contact_sheet import SequenceRows
 
 #: Where the recording does not say how many frames a second has.
@@ -94,7 +94,7 @@ def _video_writer(fps: float) -> AbstractMovieWriter:
     return FFMpegWriter(fps=cast(int, fps), extra_args=['-vf', 'pad=ceil(iw/2)*2:ceil(ih/2)*2', '-pix_fmt', 'yuv420p'])
 
 
-def _panels(sequence: SequenceRows) -> tuple[Figure, list[Bodies]]:
+def _panels(sequence: SequenceRows) -> tuple[Figure, list[Drawn]]:
     """An axes for every clip, with a view that holds all of its frames."""
     columns = min(len(sequence.clips), _COLUMNS)
     rows = math.ceil(len(sequence.clips) / columns)
@@ -110,7 +110,7 @@ def _panels(sequence: SequenceRows) -> tuple[Figure, list[Bodies]]:
         bottom = height - _HEAD - (i // columns + 1) * (_PANEL + _LABEL)
         left = (i % columns) * width / columns
         ax = figure.add_axes((left / width, bottom / height, 1 / columns, _PANEL / height))
-        bodies.append(Bodies(ax, clip, clip.limits(np.arange(clip.num_frames))))
+        bodies.append(draw_bodies(ax, clip, clip.limits(np.arange(clip.num_frames))))
         notes = textwrap.fill('; '.join(clip.notes), _LETTERS)
         figure.text((left + .1) / width, (bottom + _PANEL + .28) / height, clip.label, fontsize=8, parse_math=False)
         figure.text((left + .1) / width, (bottom + _PANEL + .24) / height, notes, fontsize=6, color='0.35', va='top',

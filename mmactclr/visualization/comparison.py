@@ -17,7 +17,7 @@ _COLUMNS = 2
 
 
 def draw_lines(panels: Mapping[str, Lines], path: str | Path, x_label: str, y_label: str | Mapping[str, str],
-               title: str = '', doubling: bool = False) -> Path:
+               title: str = '', doubling: bool = False, errors: Mapping[str, Lines] | None = None) -> Path:
     """Draw a panel for each quantity, in it a line for each run.
 
     Args:
@@ -27,6 +27,7 @@ def draw_lines(panels: Mapping[str, Lines], path: str | Path, x_label: str, y_la
         y_label: What y is, with its unit; of each panel where they differ.
         title: Line above.
         doubling: Whether x doubles from one to the next: equal steps, and every x is marked.
+        errors: Standard errors of the values in ``panels``, drawn as bars; a panel that has any begins at zero.
 
     Returns:
         The path.
@@ -51,8 +52,14 @@ def draw_lines(panels: Mapping[str, Lines], path: str | Path, x_label: str, y_la
         ax.set_axis_off()
     for ax, (name, lines) in zip(axes, panels.items(), strict=False):
         for run, line in lines.items():
-            ax.plot(list(line), list(line.values()), marker='o' if len(line) < 30 else '', markersize=3, linewidth=1.4,
-                    label=run)
+            own = (errors or {}).get(name, {}).get(run)
+            style = dict(marker='o' if len(line) < 30 else '', markersize=3, linewidth=1.4, label=run)
+            if own is None:
+                ax.plot(list(line), list(line.values()), **style)
+            else:
+                ax.errorbar(list(line), list(line.values()), [own[x] for x in line], capsize=3, elinewidth=1, **style)
+        if (errors or {}).get(name):
+            ax.set_ylim(bottom=0)
         ax.set_title(name, loc='left', fontsize=10)
         ax.set_xlabel(x_label, fontsize=9)
         ax.set_ylabel(y_label if isinstance(y_label, str) else y_label[name], fontsize=9)

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from mmactclr.errors import ConfigError
 
 from .actionlet import drawn_frames
-from .bodies import Bodies, legend_handles
+from .bodies import draw_bodies, legend_handles
 from .motion_clip import MotionClip
 from .skeleton import save_png
 
@@ -89,6 +89,6 @@ def _draw_row(figure: Figure, clip: MotionClip, bottom: float, num_frames: int) 
                (ROW - _NUMBER - _GAP) / height)
         figure.add_artist(Rectangle(box[:2], *box[2:], transform=figure.transFigure, color='0.965', zorder=-1))
         ax = figure.add_axes(box)
-        Bodies(ax, clip, limits).show(frame)
+        draw_bodies(ax, clip, limits).show(frame)
         text = str(frame) if np.any(clip.found[:, frame]) else f'{frame}: nobody'
         ax.text(.5, -.01, text, transform=ax.transAxes, ha='center', va='top', fontsize=7, color='0.4')

@@ -14,6 +14,8 @@ from .motion_clip import MotionClip
 from .skeleton import WEIGHT_COLOURS
 
 _JOINT, _BONE, _HEIGHT = 4, 5, 680
+# pixels for buttons, slider and the numbers under it
+_BELOW = 110
 # stops of the colours of an actionlet
 _STOPS = 9
 
@@ -52,7 +54,7 @@ def draw_interactive(clip: MotionClip, path: str | Path, fps: float | None = Non
     figure = go.Figure(data=pictures[0].data, frames=pictures)
     figure.update_layout(
         title=dict(text=_plain(' | '.join(filter(None, [title, clip.label])))), height=_HEIGHT, showlegend=False,
-        margin=dict(l=0, r=0, t=50, b=0), template='plotly_white',
+        margin=dict(l=0, r=0, t=50, b=_BELOW), template='plotly_white',
         # from behind, as prepared bodies stand in all pictures
         scene=dict(**axes, bgcolor='#eeeef2', aspectmode='cube',
                    camera=dict(eye=dict(x=0, y=-1.6, z=.3), up=dict(x=0, y=0, z=1))),
@@ -66,10 +68,7 @@ def draw_interactive(clip: MotionClip, path: str | Path, fps: float | None = Non
 
 def _placed(clip: MotionClip) -> np.ndarray:
     """(M, T, V, 3) as plotted: z up, x to the right, y away from who looks."""
-    flat = clip.placed
-    depth = clip.joints[..., 2] if clip.joints.shape[-1] == 3 else np.zeros_like(flat[..., 0])
-    up = -1. if clip.y_grows_down else 1.
-    return np.stack([flat[..., 0], -up * depth, up * flat[..., 1]], -1)
+    return clip.in_space[..., [0, 2, 1]] * [1., -1., 1.]
 
 
 def _traces(go: Any, clip: MotionClip, places: np.ndarray, frame: int) -> list[Any]:

@@ -10,11 +10,12 @@ from mmactclr.structures import Layout, get_layout
 from .animation import draw_animation
 from .contact_sheet import SequenceRows, draw_contact_sheet
 from .motion_clip import MotionClip
+from .space import SpaceClip, Viewpoint
 
 
 def draw_motion(keypoint: np.ndarray, layout: str | Mapping[str, Any] | Layout, path: str | Path,
                 fps: float | None = None, actionlet: np.ndarray | None = None, recording: str = '',
-                caption: str = '') -> Path:
+                caption: str = '', view: Viewpoint | None = None) -> Path:
     """Draw a recording as a GIF or MP4, its limbs in the colours of their side or of an actionlet.
 
     Args:
@@ -25,6 +26,7 @@ def draw_motion(keypoint: np.ndarray, layout: str | Mapping[str, Any] | Layout, 
         actionlet: (M, T, V) from 0 to 1, if any.
         recording: Title.
         caption: Stands above the body, such as the class.
+        view: From where it is seen in three dimensions; flat, in x and y, if None.
 
     Returns:
         The path.
@@ -36,6 +38,7 @@ def draw_motion(keypoint: np.ndarray, layout: str | Mapping[str, Any] | Layout, 
     keypoint = np.asarray(keypoint)
     keypoint = keypoint[None] if keypoint.ndim == 3 else keypoint
     clip = MotionClip(caption or 'recording', keypoint, get_layout(layout), weight=actionlet)
+    clip = clip if view is None else SpaceClip.of(clip, view)
     return draw_animation(SequenceRows(recording, [clip], fps), path)
 
 

@@ -31,6 +31,8 @@ class MotionClip:
         borrowed: (M, T, V) bool, joints that were taken from another sequence, if any.
         centred: Each body was centred on its own: they are drawn side by side, and zero is a place like any other.
         notes: What there is to say about it, a few words each.
+        unit: Of the positions, if known.
+        weight_key: Weights that the legend explains, with what they mean.
 
     Raises:
         DataError: If the joints do not fit the layout or are not finite.
@@ -45,6 +47,8 @@ class MotionClip:
     borrowed: np.ndarray | None = None
     centred: bool = False
     notes: tuple[str, ...] = ()
+    unit: str = ''
+    weight_key: tuple[tuple[float, str], ...] = ((0., 'actionlet 0'), (.5, '0.5'), (1., '1, the most of this sequence'))
 
     def __post_init__(self) -> None:
         shape = np.shape(self.joints)
@@ -105,6 +109,12 @@ class MotionClip:
             flat[..., 0] += (1 + _GAP) * width * np.arange(self.num_persons)[:, None, None]
         return flat
 
+    @cached_property
+    def in_space(self) -> np.ndarray:
+        """(M, T, V, 3) x to the right, y up, z towards who looks at flat pictures; no depth of flat data."""
+        depth = np.array(self.joints[..., 2:], np.float64)
+        return upright_vectors(np.concatenate([self.placed, depth], -1), self.y_grows_down)
+
     @property
     def height(self) -> float:
         """Median extent of a body in its longer direction; 1 where nobody is."""
@@ -156,3 +166,10 @@ class MotionClip:
         if self.y_grows_down:
             bottom, top = top, bottom
         return float(left), float(right), float(bottom), float(top)
+
+
+def upright_vectors(vectors: np.ndarray, y_grows_down: bool) -> np.ndarray:
+    """(..., 2 or 3) as (..., 3) with y up, turned about x so that left stays left; missing depth is zero."""
+    if vectors.shape[-1] == 2:
+        vectors = np.concatenate([vectors, np.zeros_like(vectors[..., :1])], -1)
+    return vectors * [1., -1., -1.] if y_grows_down else vectors

@@ -19,7 +19,7 @@ _ROWS = 30
 
 def draw_scatter(points: np.ndarray, labels: np.ndarray, classes: Sequence[str], path: str | Path,
                  title: str = '') -> Path:
-    """Draw points, a colour and a marker a class; axes have no unit and are left out.
+    """Draw points, a colour and a marker a class; axes have no unit, as is written below them.
 
     Args:
         points: (N, 2).
@@ -52,6 +52,7 @@ def draw_scatter(points: np.ndarray, labels: np.ndarray, classes: Sequence[str],
         ax.scatter(points[rows, 0], points[rows, 1], s=16, color=colour, marker=_MARKERS[label % len(_MARKERS)],
                    linewidths=.3, edgecolors='white', label='no class' if label < 0 else classes[label])
     ax.set_title(title, loc='left', fontsize=9, parse_math=False)
+    ax.set_xlabel('axes have no unit: neighbourhoods mean something, distances do not', fontsize=8, color='0.4')
     ax.set(xticks=[], yticks=[], aspect='equal', adjustable='datalim')
     ax.spines[:].set_color('0.8')
     legend = figure.legend(loc='outside right upper', ncols=columns, fontsize=7, frameon=False)

@@ -64,9 +64,7 @@ def draw_skeleton(ax: Axes, joints: np.ndarray, layout: str | Mapping[str, Any] 
         ax.add_collection(LineCollection(segments, capstyle='round', color='0.75', linewidth=2.2,
                                          zorder=0), autolim=False)
     ax.add_collection(bones, autolim=False)
-    left, right, bottom, top = _fill(ax, limits)
-    ax.set(xlim=(left, right), ylim=(bottom, top), aspect='equal')
-    ax.set_axis_off()
+    show_plane(ax, limits)
     return bones, points
 
 
@@ -90,6 +88,13 @@ def view_limits(joints: np.ndarray, layout: str | Mapping[str, Any] | Layout) ->
     if height[list(layout.shoulders)].mean() < height[list(layout.hips)].mean():
         bottom, top = top, bottom
     return float(left), float(right), float(bottom), float(top)
+
+
+def show_plane(ax: Axes, limits: Limits) -> None:
+    """Show a part of the plane with equal scales and without a frame around it."""
+    left, right, bottom, top = _fill(ax, limits)
+    ax.set(xlim=(left, right), ylim=(bottom, top), aspect='equal')
+    ax.set_axis_off()
 
 
 def _fill(ax: Axes, limits: Limits) -> Limits:

@@ -60,7 +60,8 @@ def raw_clip(archive: SkeletonArchive, i: int, up: str, turn: np.ndarray) -> Mot
         notes.append(f'{up} turned up')
         keypoint = keypoint @ turn.astype(np.float32)
     try:
-        clip = MotionClip('raw', keypoint, archive.layout)
+        unit = str(archive.meta.get('unit') or '')
+        clip = MotionClip('raw', keypoint, archive.layout, unit='' if unit == 'unknown' else unit)
         there = clip.found.any(-1)
         if there.any() and (lost := 1 - clip.found[there].mean()):
             notes.append(f'{lost:.1%} of the joints not found')
@@ -72,7 +73,7 @@ def raw_clip(archive: SkeletonArchive, i: int, up: str, turn: np.ndarray) -> Mot
 def prepared_clip(keypoint: Tensor, mask: Tensor, layout: Layout) -> MotionClip:
     """Prepared joints (M, T, V, C) with the mask (M,) of who is there."""
     return MotionClip('prepared', keypoint.numpy(), layout, mask.numpy(), centred=True,
-                      notes=(layout.name, f'{keypoint.shape[1]} frames'))
+                      notes=(layout.name, f'{keypoint.shape[1]} frames'), unit='m')
 
 
 def view_clips(views: Mapping[str, Any], i: int, layout: Layout, streams: Sequence[str],
@@ -93,7 +94,7 @@ def view_clips(views: Mapping[str, Any], i: int, layout: Layout, streams: Sequen
     clips = []
     for view, mask in views['masks'].items():
         mix = views['mixes'].get(view)
-        there, mixed = dict(mask=mask[i].numpy(), centred=True), []
+        there, mixed = dict(mask=mask[i].numpy(), centred=True, unit='m'), []
         own = torch.ones(()) if mix is None else mix.own[i]
         if bool((own < 1).any()):
             there['borrowed'] = (own < 1).numpy()

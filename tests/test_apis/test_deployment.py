@@ -2,6 +2,7 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -295,6 +296,12 @@ def test_a_file_that_differs_from_the_model_is_not_kept(tmp_path, monkeypatch, k
     assert sorted(each.name for each in tmp_path.iterdir()) == ['a.pth', 'model.onnx']
 
 
+@pytest.mark.parametrize('part', ['embedding', 'recognizer', None])
+def test_an_anchor_without_actionlets_is_refused(tmp_path, part):
+    with pytest.raises(ConfigError, match="an anchor is for actionlets"):
+        export_onnx(tmp_path / 'nothing.pth', tmp_path / 'a.onnx', part, anchor='nobody.npy')
+
+
 def test_outputs_that_rounding_moves_are_held_to_what_rounding_does(tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr('mmactclr.apis.deployment.checking.print_log', lambda text, **_: said.append(text))
@@ -320,16 +327,16 @@ def export_wrongly(monkeypatch, checkpoint, path):
     export_onnx(checkpoint, path)
 
 
-def run_example(*arguments):
-    """Run the example in a process in which neither torch nor this package can be imported."""
-    code = ('import sys, runpy\n'
-            'for name in ("torch", "mmactclr", "mmengine", "mmcv"): sys.modules[name] = None\n'
-            f'sys.argv = {[str(EXAMPLE), *map(str, arguments)]!r}\n'
-            f'runpy.run_path({str(EXAMPLE)!r}, run_name="__main__")')
-    done = subprocess.run([sys.executable, '-c', code], text=True, capture_output=True,
+def run_example(*arguments, code=0):
+    """Run the example in a process in which neither torch nor this package can be imported: what it said."""
+    script = ('import sys, runpy\n'
+              'for name in ("torch", "mmactclr", "mmengine", "mmcv"): sys.modules[name] = None\n'
+              f'sys.argv = {[str(EXAMPLE), *map(str, arguments)]!r}\n'
+              f'runpy.run_path({str(EXAMPLE)!r}, run_name="__main__")')
+    done = subprocess.run([sys.executable, '-c', script], text=True, capture_output=True,
                           env={name: value for name, value in os.environ.items() if name != 'PYTHONPATH'})
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+    assert done.returncode == code and 'Traceback' not in done.stderr, done.stderr[-2000:]
+    return done.stderr if code else done.stdout
 
 
 def write_csv(path, keypoint, layout):
@@ -374,6 +381,67 @@ def test_the_example_says_what_the_inferencer_says(exports, tmp_path, name, pers
         np.testing.assert_allclose(maps / maps.max(), expected.actionlet[:len(maps)], atol=1e-4)
         assert not expected.actionlet[len(maps):].any()
         assert inferencer.layout.joints[raw.sum((0, 1)).argmax()] in said
+
+
+def recorded(layout, seed=4):
+    """(1, 12, V, 3) of a body with a torso of 0.5 m."""
+    keypoint = np.random.default_rng(seed).normal(0, .2, (1, 12, layout.num_joints, 3)).astype(np.float32)
+    keypoint[:, :, list(layout.hips)] = [0, .9, 0]
+    keypoint[:, :, list(layout.shoulders)] = [.1, 1.4, .1]
+    return keypoint
+
+
+BAD_RECORDINGS = {
+    'word': (lambda lines: [*lines[:3], lines[3].replace(lines[3].split(',')[5], 'abc')], "line 4: could not convert"),
+    'short row': (lambda lines: [*lines[:2], lines[2].rpartition(',')[0], *lines[3:]], 'line 3 has not .* cells'),
+    'long row': (lambda lines: [*lines[:2], lines[2] + ',1', *lines[3:]], 'line 3 has not .* cells'),
+    'no rows': (lambda lines: lines[:1], 'it has no line after the names'),
+    'zeros': (lambda lines: [lines[0], ','.join('0' for _ in lines[1].split(','))], 'nobody is in it'),
+    'no column': (lambda lines: [lines[0].replace('_x', '_u', 1), *lines[1:]], "it has no column '.*_x'"),
+    'empty': (lambda lines: [], 'it has no column')}
+
+
+@pytest.mark.parametrize('kind', BAD_RECORDINGS)
+def test_the_example_names_what_is_wrong_with_a_recording(exports, tmp_path, kind):
+    change, message = BAD_RECORDINGS[kind]
+    layout = exports.inferencer('Recognizer').layout
+    path = write_csv(tmp_path / 'a.csv', recorded(layout), layout)
+    path.write_text('\n'.join(change(path.read_text().splitlines())))
+    said = run_example(exports('Recognizer')[1], path, code=1)
+    assert re.search(f'^error: .*a.csv: {message}', said) and said.count('\n') == 1
+
+
+def test_the_example_names_what_it_cannot_open(exports, tmp_path):
+    (tmp_path / 'junk.onnx').write_bytes(b'junk')
+    for model, recording, named in ((tmp_path / 'no.onnx', 'a.npy', 'no.onnx'),
+                                    (tmp_path / 'junk.onnx', 'a', 'junk.onnx'),
+                                    (exports('Recognizer')[1], tmp_path / 'no.csv', 'no.csv'),
+                                    (exports('Recognizer')[1], tmp_path / 'junk.npy', 'junk.npy')):
+        (tmp_path / 'junk.npy').write_bytes(b'junk')
+        assert re.match(f'error: .*{named}', run_example(model, recording, code=1))
+
+
+def test_joints_of_the_example_that_are_no_number_were_not_seen(exports, tmp_path):
+    path, layout = exports('Recognizer')[1], exports.inferencer('Recognizer').layout
+    keypoint = recorded(layout)
+    keypoint[0, 3, 5] = 0
+    np.save(tmp_path / 'zero.npy', keypoint)
+    keypoint[0, 3, 5, 1] = np.nan
+    np.save(tmp_path / 'nan.npy', keypoint)
+    example = load_example()
+    found = [example.read(str(tmp_path / f'{name}.npy'), dict(layout.to_dict())) for name in ('zero', 'nan')]
+    np.testing.assert_array_equal(*found)
+    assert 'nan' not in run_example(path, tmp_path / 'nan.npy')
+
+
+def test_the_example_warns_of_a_unit_that_is_not_the_metre(exports, tmp_path, capsys, monkeypatch):
+    path, layout = exports('Recognizer')[1], exports.inferencer('Recognizer').layout
+    example = load_example()
+    csv = write_csv(tmp_path / 'a.csv', 100 * recorded(layout), layout)
+    for arguments, warned in (([], True), (['--metres-per-unit', '0.01'], False)):
+        monkeypatch.setattr(sys, 'argv', ['run_onnx.py', str(path), str(csv), *arguments])
+        example.main()
+        assert ('the median torso is 52 m long, expected 0.2 to 1 m' in capsys.readouterr().err) == warned
 
 
 def load_example():

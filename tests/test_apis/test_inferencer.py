@@ -297,7 +297,7 @@ def test_a_gallery_finds_what_a_plain_search_finds(classifier, segmentor, tiny_a
     expected = knn_scores(bank, labels, bank[:1], k=27)[0].tolist()
     assert dict(gallery.vote(found[0], k=27)) == pytest.approx(
         {name: share for name, share in zip(gallery.classes, expected, strict=True) if share}, abs=1e-4)
-    with pytest.raises(ConfigError, match='another model'):
+    with pytest.raises(ConfigError, match='another encoder'):
         gallery.search(segmentor(motion(16))[0], 4, SkeletonInferencer(save(
             tmp_path / 'b.pth', dict(type='Recognizer', layout='kinect20_utdmhad', backbone=dict(
                 BACKBONE, channels=[4, 4, 6]), head=None))))
@@ -308,6 +308,62 @@ def test_a_gallery_finds_what_a_plain_search_finds(classifier, segmentor, tiny_a
         MotionGallery.load(tmp_path / 'g.npz')
 
 
+@pytest.fixture(scope='module')
+def frozen(tmp_path_factory, actclr):
+    """A classifier on the encoder of ``actclr``, with other fields of its card and arguments of its model if any."""
+    weights = {name: value for name, value in actclr.model.state_dict().items() if name.startswith('backbone.')}
+    backbone = dict(actclr.card.model['backbone'], dropout=.25, layout='kinect20_utdmhad')
+
+    def build(card=None, strides=None, **model):
+        torch.manual_seed(1)
+        own = backbone if strides is None else dict(backbone, strided_units=strides)
+        config = dict(type='Recognizer', layout='kinect20_utdmhad', backbone=own, frozen=True,
+                      head=head(width=backbone['channels'][-1])) | model
+        built = MODELS.build(config)
+        built.load_state_dict(weights, strict=False)
+        fields = dict(layout=actclr.card.layout, num_frames=16, max_persons=2, preparation=actclr.card.preparation,
+                      classes=CLASSES) | (card or {})
+        return SkeletonInferencer(write_checkpoint(tmp_path_factory.mktemp('frozen') / 'c.pth', built.state_dict(),
+                                                   ModelCard(config, **fields)))
+
+    return build
+
+
+def test_a_classifier_on_a_frozen_encoder_searches_the_gallery_of_the_pretraining(frozen, actclr, tiny_archive):
+    gallery, classifier = MotionGallery.build(actclr, tiny_archive), frozen()
+    found = classifier(tiny_archive, actionlet=False)
+    np.testing.assert_array_equal(found[3].embedding, actclr(tiny_archive, actionlet=False)[3].embedding)
+    assert found[3].score is not None
+    assert gallery.search(found[3], 1, classifier)[0].similarity == pytest.approx(1, abs=1e-6)
+
+
+OTHERWISE = {
+    'frames': dict(card=dict(num_frames=20)), 'persons': dict(card=dict(max_persons=1)),
+    'preparation': dict(card=dict(preparation=[dict(type='Centre'), dict(type='ResizeFrames', num_frames=16)])),
+    'stream': dict(stream='motion'), 'skip_absent': dict(skip_absent=True), 'strides': dict(strides=[3])}
+
+
+@pytest.mark.parametrize('change', OTHERWISE)
+def test_the_same_weights_that_embed_otherwise_are_refused(frozen, actclr, tiny_archive, change):
+    other = frozen(**OTHERWISE[change])
+    found, same = (each(tiny_archive, actionlet=False) for each in (other, actclr))
+    assert max(np.abs(a.embedding - b.embedding).max() for a, b in zip(found, same, strict=True)) > 1e-5
+    with pytest.raises(ConfigError, match='another encoder than .* or for other joints, frames'):
+        MotionGallery.build(actclr, tiny_archive).search(found[0], 4, other)
+
+
+def test_a_gallery_of_an_earlier_version_asks_to_be_built_again(classifier, tiny_archive, tmp_path):
+    path = MotionGallery.build(classifier, tiny_archive).save(tmp_path / 'g.npz')
+    with np.load(path, allow_pickle=False) as content:
+        old = dict(content, version=1)
+    np.savez(path, **old)
+    with pytest.raises(DataError, match=r'g.npz is a gallery of version 1, this code reads 2; build it again'):
+        MotionGallery.load(path)
+    np.savez(path, embedding=old['embedding'])
+    with pytest.raises(DataError, match='no gallery: it lacks version, name'):
+        MotionGallery.load(path)
+
+
 @pytest.mark.parametrize('suffix', ['.npz', '.parquet'])
 def test_features_are_written_for_other_programs(classifier, tiny_archive, tmp_path, suffix):
     found = extract_features(classifier, tiny_archive, tmp_path / f'f{suffix}')
@@ -316,7 +372,14 @@ def test_features_are_written_for_other_programs(classifier, tiny_archive, tmp_p
             columns = {name: content[name].tolist() for name in content.files}
         assert columns.pop('classes') == CLASSES
     else:
-        columns = pytest.importorskip('pyarrow.parquet').read_table(tmp_path / 'f.parquet').to_pydict()
+        table = pytest.importorskip('pyarrow.parquet').read_table(tmp_path / 'f.parquet')
+        columns, about = table.to_pydict(), {name.decode(): value for name, value in table.schema.metadata.items()}
+        # what the table alone says: which class a score is of, joints, and whose features these are
+        assert json.loads(about['classes']) == CLASSES and about['checkpoint'] == b'c.pth'
+        assert json.loads(about['layout'])['joints'] == list(LAYOUT.joints)
+        assert {name: str(table.schema.field(name).type.value_type) for name in ('embedding', 'score')} == {
+            'embedding': 'float', 'score': 'float'}
+        assert columns['score'] == [r.score.tolist() for r in found]
     assert columns['name'] == [r.name for r in found] and columns['label'][:2] == ['right hand', 'left hand']
     np.testing.assert_allclose(columns['embedding'], np.stack([r.embedding for r in found]), atol=1e-6)
     assert [p.name for p in tmp_path.iterdir()] == [f'f{suffix}']

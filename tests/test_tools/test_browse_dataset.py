@@ -58,6 +58,20 @@ def test_videos(main, tiny_archive, tmp_path):
     assert imageio_ffmpeg.count_frames_and_secs(str(tmp_path / '01_take3.mp4'))[0] == frames
 
 
+def test_sequences_in_space(main, config, shown, tmp_path):
+    arguments = [config(), '--number', '2', '--seed', '4', '--out', str(tmp_path)]
+    main(arguments)
+    main([*arguments, '--view', '3d', '--azimuth', '90', '--elevation', '0'])
+    flat, _, space, _ = (sequence for page in shown for sequence in page)
+    for before, after in zip(flat.clips, space.clips, strict=True):
+        assert before.label == after.label
+        # from the right, depth goes from the left to the right
+        np.testing.assert_allclose(after.placed[..., 0], -before.in_space[..., 2], atol=1e-6)
+        np.testing.assert_allclose(after.placed[..., 1], before.in_space[..., 1], atol=1e-6)
+    with pytest.raises(ConfigError, match='elevation 99'):
+        main([*arguments, '--view', '3d', '--elevation', '99'])
+
+
 def test_every_view_of_a_config_is_what_training_gets(main, config, shown, tmp_path):
     main([config(), '--number', '5', '--seed', '4', '--out', str(tmp_path)])
     (first, *_) = (sequence for page in shown for sequence in page)

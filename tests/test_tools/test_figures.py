@@ -8,11 +8,12 @@ import pytest
 import torch
 from matplotlib.image import imread
 
-from mmactclr.apis import comparing, init_model, run_training
+from mmactclr.apis import SkeletonInferencer, comparing, init_model, run_training
 from mmactclr.engine.checkpoints import ModelCard
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.structures import get_layout
 from mmactclr.utils import load_config
+from tests.test_apis.test_inferencer import BACKBONE, save
 
 
 @pytest.fixture
@@ -35,6 +36,39 @@ def test_features_in_the_plane(tool, dumped, tmp_path, capsys):
     pytest.importorskip('openTSNE')
     tool('visualization/draw_features.py')([*dumped, '--out', str(tmp_path / 't.png'), '--split-part', 'both'])
     assert 'written' in capsys.readouterr().out and imread(tmp_path / 't.png').shape[0] > 300
+
+
+@pytest.mark.parametrize('name', ['visualization/draw_features.py', 'visualization/draw_actionlets.py',
+                                  'visualization/draw_actionlet_views.py', 'visualization/draw_mean_motion.py',
+                                  'visualization/interactive_motion.py', 'analysis_tools/plot_curves.py'])
+def test_other_kinds_of_files_are_refused_before_any_work(tool, name, capsys):
+    # neither config nor checkpoint nor recording exists, and nobody looks
+    with pytest.raises(SystemExit) as stop:
+        tool(name)(['nothing.py', *['nothing.pth'] * (name[14:] in ('draw_features.py', 'draw_actionlets.py')),
+                    '--out', 'picture.txt'])
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert stop.value.code == 2 and "'picture.txt': expected a file name that ends in ." in said
+
+
+def test_a_missing_package_is_named_before_any_work(tool, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'umap', None)
+    with pytest.raises(ConfigError, match='UMAP needs the package umap-learn'):
+        tool('visualization/draw_features.py')(['nothing.py', 'nothing.pth', '--out', 't.png', '--method', 'umap'])
+
+
+def test_a_checkpoint_in_place_of_a_config_is_told(tool, dumped, tmp_path):
+    for given in (dumped[1], str(tmp_path / 'renamed.py')):
+        (tmp_path / 'renamed.py').write_bytes((tmp_path / 'epoch_2.pth').read_bytes())
+        with pytest.raises(ConfigError, match=r'is a checkpoint, expected a config: a file that ends in \.py'):
+            tool('visualization/draw_features.py')([given, dumped[0], '--out', 't.png'])
+
+
+def test_progress_is_no_part_of_the_results(tiny_archive, tmp_path, capsys):
+    inferencer = SkeletonInferencer(save(tmp_path / 'c.pth', dict(
+        type='Recognizer', layout='kinect20_utdmhad', backbone=BACKBONE, head=None)), batch_size=4)
+    assert len(inferencer(tiny_archive)) == 27
+    said = capsys.readouterr()
+    assert not said.out and '7/7' in said.err
 
 
 def test_a_recording_to_turn_and_play_with_and_without_a_model(tool, dumped, tiny_archive, tmp_path):

@@ -89,9 +89,9 @@ def test_long_and_fast_recordings_last_as_long_as_they_did():
 
 
 def test_stages_of_other_lengths_end_together(tmp_path, monkeypatch):
-    from mmactclr.visualization import animation
+    from mmactclr.visualization import bodies
     shown = []
-    monkeypatch.setattr(animation.Bodies, 'show', lambda self, frame: shown.append(frame))
+    monkeypatch.setattr(bodies.Bodies, 'show', lambda self, frame: shown.append(frame))
     draw_animation(rows(5, 9, 1, 3), tmp_path / 'a.gif')
     assert np.reshape(shown, (5, 4)).T.tolist() == [[0, 1, 2, 3, 4], [0, 2, 4, 6, 8], [0] * 5, [0, 0, 1, 2, 2]]
 

@@ -67,6 +67,30 @@ def test_sizes_that_double_are_sorted_and_marked(tmp_path, drawn):
         draw_lines({'knn': {'run': {}}}, tmp_path / 'l.png', 'keys', '%')
 
 
+def test_bars_are_the_standard_errors_of_shares(tmp_path, monkeypatch):
+    from matplotlib.axes import Axes
+    drawn, bottoms = [], []
+    original = Axes.errorbar
+
+    def errorbar(self, x, y, error, **style):
+        drawn.append((x, y, error))
+        bottoms.append(self)
+        return original(self, x, y, error, **style)
+
+    monkeypatch.setattr(Axes, 'errorbar', errorbar)
+    (tmp_path / 'metrics.json').write_text(json.dumps({'val': {
+        'epoch': 300, 'metrics': {'knn/a': 36.}, 'outcomes': {'knn/a': {'count': 100, 'calibration_error': 0.}}}}))
+    run = read_sized_run(tmp_path, 256, load_config('moco_joint_utdmhad_xsub'))
+    # 36 right ones of 100: as spread as the sum of 100 draws
+    hits = np.repeat([1., 0.], [36, 64])
+    assert run.standard_error('knn/a') == pytest.approx(100 * hits.std() / np.sqrt(100))
+    draw_lines({'knn/a': {'run': {256: 36., 512: 40.}}}, tmp_path / 'l.png', 'keys', '%', doubling=True,
+               errors={'knn/a': {'run': {256: 4.8, 512: 4.9}}})
+    assert drawn == [([256, 512], [36., 40.], [4.8, 4.9])] and bottoms[0].get_ylim()[0] == 0
+    (tmp_path / 'metrics.json').write_text(json.dumps({'val': {'epoch': 300, 'metrics': {'knn/a': 36.}}}))
+    assert read_sized_run(tmp_path, 256, load_config('moco_joint_utdmhad_xsub')).standard_error('knn/a') is None
+
+
 def test_a_run_is_finished_when_its_last_epoch_was_evaluated(tmp_path):
     cfg = load_config('moco_joint_utdmhad_xsub')
     assert read_sized_run(tmp_path, 256, cfg).epoch == 0
@@ -91,7 +115,7 @@ def test_neighbours_stay_neighbours_in_the_plane():
 @pytest.mark.parametrize(('method', 'package'), [('tsne', 'openTSNE'), ('umap', 'umap-learn')])
 def test_a_missing_package_is_named(method, package, monkeypatch):
     monkeypatch.setitem(__import__('sys').modules, {'tsne': 'openTSNE', 'umap': 'umap'}[method], None)
-    with pytest.raises(ConfigError, match=f'{method} needs the package {package}'):
+    with pytest.raises(ConfigError, match=f'{plane.TITLES[method]} needs the package {package}'):
         embed_in_plane(np.ones((9, 3)), method)
 
 

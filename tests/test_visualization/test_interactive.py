@@ -56,6 +56,8 @@ def test_frames_hold_the_joints_and_weights_of_the_clip(clip, tmp_path):
             assert bones['x'][12:15] == [pytest.approx(x[child], abs=1e-4), pytest.approx(x[parent], abs=1e-4), None]
     buttons = layout['updatemenus'][0]['buttons']
     assert [each['label'] for each in buttons] == ['Play', 'Pause'] and buttons[0]['args'][1]['frame']['duration'] == 40
+    # the numbers under the slider, which begins at the bottom of the drawing, take some 95 pixels
+    assert layout['sliders'][0]['y'] == 0 and layout['margin']['b'] >= 100
     assert layout['title']['text'] == 'take | wave &lt;1&gt;' and len(layout['sliders'][0]['steps']) == 6
 
 

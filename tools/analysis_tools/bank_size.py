@@ -67,8 +67,11 @@ def main(argv: list[str] | None = None) -> None:
     print(f'after {finished[0].epochs} epochs, %')
     print(format_table({str(run.size): {name: run.metrics[name] for name in names} for run in finished}))
     panels = {name: {Path(args.config).stem: {run.size: run.metrics[name] for run in finished}} for name in names}
+    errors = {name: {Path(args.config).stem: {run.size: run.standard_error(name) for run in finished}} for name in names
+              if all(name in run.counts for run in finished)}
     path = draw_lines(panels, Path(args.work_dir) / 'bank_sizes.png', 'keys in the memory', 'accuracy, %',
-                      f'{finished[0].epochs} epochs', doubling=True)
+                      f'{finished[0].epochs} epochs; bars: standard error of the test set' if errors else
+                      f'{finished[0].epochs} epochs', doubling=True, errors=errors)
     print(f'written: {path}')
 
 

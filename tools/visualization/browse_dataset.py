@@ -12,7 +12,7 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mmactclr.datasets import SkeletonArchive, SkeletonDataset
+    from mmactclr.visualization import Viewpoint
     from mmactclr.visualization.contact_sheet import SequenceRows
     from mmactclr.visualization.motion_clip import MotionClip
 
@@ -30,11 +31,14 @@ STAGES = ('raw', 'prepared', 'augmented')
 MOST_ROWS = 24
 CAPTION = ('Numbers are frames; a row has one scale. Where warm (right) limbs are at the right, a body is seen from '
            'behind.\nPrepared bodies are centred one by one and drawn side by side.')
+SPACE_CAPTION = ('Numbers are frames; a row has one scale. The floor is as low as the lowest joint of the sequence, '
+                 'its squares have the size in the corner.\nPrepared bodies are centred one by one and drawn side by '
+                 'side.')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    from mmactclr.utils.cli import OptionsAction
+    from mmactclr.utils.cli import OptionsAction, add_view
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', metavar='CONFIG_OR_ARCHIVE',
                         help='archive folder, config file, or the name of a config of this package')
@@ -48,6 +52,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--stages', nargs='+', choices=STAGES, help='default all that there are')
     parser.add_argument('--animate', action='store_true', help='write a GIF of every sequence, too')
     parser.add_argument('--mp4', action='store_true', help='write an MP4 of every sequence, too; needs imageio-ffmpeg')
+    add_view(parser)
     parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, metavar='K=V', default={},
                         help='override entries of the config, e.g. data_root=data/other')
     parser.add_argument('--seed', type=int, metavar='S',
@@ -190,6 +195,12 @@ def gather(source: Source, chosen: 'np.ndarray', stages: Sequence[str]) -> list[
             for i, own in zip(chosen, clips, strict=True)]
 
 
+def in_space(sequence: 'SequenceRows', view: 'Viewpoint') -> 'SequenceRows':
+    """The rows of a sequence, seen from a viewpoint."""
+    from mmactclr.visualization.space import SpaceClip
+    return replace(sequence, clips=[SpaceClip.of(clip, view) for clip in sequence.clips])
+
+
 def title_of(archive: 'SkeletonArchive', i: int) -> str:
     """Class, name and length of a sequence."""
     label, frames = int(archive.labels[i]), archive.frames(i)
@@ -235,7 +246,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     import mmactclr.engine  # noqa: F401
     from mmactclr.errors import ConfigError
+    from mmactclr.visualization import Viewpoint
     from mmactclr.visualization.stages import choose_sequences
+    view = Viewpoint(args.elevation, args.azimuth) if args.view == '3d' else None
     if args.number < 1:
         raise ConfigError(f'--number is {args.number}, expected 1 or more')
     source = (open_archive if Path(args.source).is_dir() else open_config)(args)
@@ -243,7 +256,10 @@ def main(argv: list[str] | None = None) -> None:
     chosen = choose_sequences(source.archive, source.positions, args.number, args.classes, args.names, source.seed)
     out = Path(args.out) if args.out else Path('work_dirs') / 'browse' / Path(args.source).resolve().stem
     kinds = [kind for kind, wanted in (('gif', args.animate), ('mp4', args.mp4)) if wanted]
-    write(gather(source, chosen, stages), out, f'{args.source}\n{CAPTION}', kinds)
+    rows = gather(source, chosen, stages)
+    if view is not None:
+        rows = [in_space(sequence, view) for sequence in rows]
+    write(rows, out, f'{args.source}\n{CAPTION if view is None else SPACE_CAPTION}', kinds)
 
 
 if __name__ == '__main__':

@@ -15,11 +15,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    from mmactclr.utils.cli import add_config_options
+    from mmactclr.utils.cli import add_config_options, file_name
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file, or the name of a config of this package')
     parser.add_argument('--checkpoint', metavar='FILE', help='checkpoint whose anchor is drawn, too')
-    parser.add_argument('--out', required=True, metavar='FILE', help='PNG file to write')
+    parser.add_argument('--out', required=True, type=file_name('.png'), metavar='FILE', help='PNG file to write')
     add_config_options(parser)
     return parser.parse_args(argv)
 

@@ -16,9 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
+    from mmactclr.utils.cli import file_name
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('input', metavar='INPUT', help='recording, or an archive of them')
-    parser.add_argument('--out', required=True, metavar='FILE', help='HTML file to write')
+    parser.add_argument('--out', required=True, type=file_name('.html'), metavar='FILE', help='HTML file to write')
     parser.add_argument('--name', help='which recording, where INPUT holds several; default the first')
     parser.add_argument('--checkpoint', metavar='CKPT', help='model whose actionlet colours the limbs')
     parser.add_argument('--config', help='config of the model, where the checkpoint does not say what it is')

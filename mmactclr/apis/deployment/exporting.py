@@ -57,7 +57,8 @@ def export_onnx(checkpoint: str | Path | SkeletonInferencer, path: str | Path, p
         opset: Version of the ONNX operators, 13 to 20.
         config: Config of the model, where the checkpoint has no card.
         anchor: Recordings whose mean motion actionlets are found against, as for
-            :meth:`SkeletonInferencer.use_anchor`; needed for models that were not trained as ActCLR.
+            :meth:`SkeletonInferencer.use_anchor`; needed for models that were not trained as ActCLR. With ``part``
+            ``actionlet`` alone.
         check: Compare at batches of 1 and 3 and at 17, 50 and 120 frames as well.
         anchor_arguments: ``layout``, ``unit``, ``up``, ``metres_per_unit`` and ``options`` of the anchor's recordings.
 
@@ -74,6 +75,9 @@ def export_onnx(checkpoint: str | Path | SkeletonInferencer, path: str | Path, p
         >>> export_onnx('work_dirs/linear/epoch_100.pth', 'model.onnx')         # doctest: +SKIP
         {'1x2x50x25x3': {'embedding': 1.2e-06, 'score': 9.8e-07}, ...}
     """
+    if anchor is not None and part != 'actionlet':
+        raise ConfigError(f"an anchor is for actionlets, and part is {part!r}; take part 'actionlet', or leave the "
+                          'anchor out')
     onnx = import_for_deployment('onnx')
     import_for_deployment('onnxruntime')
     if opset not in OPSETS:

@@ -1,7 +1,8 @@
 """Search by example: which recordings of an archive move like this one."""
 import hashlib
+import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ import numpy as np
 from torch import nn
 
 from mmactclr.errors import ConfigError, DataError
+from mmactclr.registry import MODELS, SCOPE
 from mmactclr.utils import read_arrays, write_npz
 
 from .inferencer import SkeletonInferencer
 from .results import Inference
 
-_VERSION = 1
+# 1: the fingerprint was of all weights, and of nothing else
+_VERSION = 2
 # of the vote, as in the kNN protocol
 _TEMPERATURE = .1
 _FIELDS = ('version', 'embedding', 'name', 'label', 'classes', 'model', 'source')
@@ -81,7 +84,7 @@ class MotionGallery:
         classes = list(dict.fromkeys(name for recording in recordings for name in recording.classes))
         labels = [classes.index(r.classes[r.label]) if r.label >= 0 else -1 for r in recordings]
         return cls(np.stack([result.embedding for result in found]), [r.name for r in recordings], labels, classes,
-                   fingerprint(inferencer.model), str(source) if isinstance(source, (str, Path)) else '')
+                   fingerprint(inferencer), str(source) if isinstance(source, (str, Path)) else '')
 
     def save(self, path: str | Path) -> Path:
         """Write an npz, aside first, then renamed.
@@ -108,8 +111,11 @@ class MotionGallery:
         try:
             content = read_arrays(Path(path), path)
             missing = [name for name in _FIELDS if name not in content] if isinstance(content, dict) else list(_FIELDS)
-            if missing or int(content['version']) != _VERSION:
-                raise DataError(f'{path} is no gallery of version {_VERSION} (it lacks {missing})')
+            if missing:
+                raise DataError(f'{path} is no gallery: it lacks {", ".join(missing)}')
+            if (version := int(content['version'])) != _VERSION:
+                raise DataError(f'{path} is a gallery of version {version}, this code reads {_VERSION}; build it '
+                                'again with tools/gallery.py build')
             return cls(content['embedding'], content['name'].tolist(), content['label'].tolist(),
                        content['classes'].tolist(), str(content['model']), str(content['source']))
         except (DataError, ValueError, TypeError, AttributeError) as error:
@@ -130,9 +136,10 @@ class MotionGallery:
         """
         if k < 1:
             raise ConfigError(f'k is {k}, expected 1 or more')
-        if inferencer is not None and fingerprint(inferencer.model) != self.model:
-            raise ConfigError(f'the gallery {self.source!r} was built with the weights of another model than '
-                              f'{inferencer.source!r}: embeddings of two models cannot be compared; build it again')
+        if inferencer is not None and fingerprint(inferencer) != self.model:
+            raise ConfigError(f'the gallery of {self.source!r} was built with another encoder than that of '
+                              f'{inferencer.source!r}, or for other joints, frames, persons or preparation: such '
+                              'embeddings cannot be compared; build it again')
         vector = np.asarray(query.embedding if isinstance(query, Inference) else query, np.float32)
         if vector.shape != self.embedding.shape[1:]:
             raise ConfigError(f'the embedding has shape {vector.shape}, those of the gallery '
@@ -169,12 +176,48 @@ class MotionGallery:
         return len(self.names)
 
 
-def fingerprint(model: nn.Module) -> str:
-    """Sixteen hexadecimal digits of the weights that an embedding depends on, names and values."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        if 'backbone_k' in name or 'projector' in name or 'memory' in name or 'anchor' in name:
-            continue
-        digest.update(json.dumps([name, list(value.shape)]).encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+def fingerprint(inferencer: SkeletonInferencer) -> str:
+    """Sixteen hexadecimal digits of what an embedding depends on: encoders, streams, joints and preparation.
+
+    Classifiers, projectors, memories, anchors and momentum copies are no part of it: a classifier on a frozen encoder
+    has the fingerprint of the pretraining.
+    """
+    card, branches = inferencer.card, inferencer.model.branches()
+    about = dict(
+        streams=[[name, getattr(branch, 'stream', name), branch.skip_absent] for name, branch in branches.items()],
+        encoders=sorted(map(_spelled_out, _backbones(card.model)), key=repr),
+        layout={name: value for name, value in inferencer.layout.to_dict().items() if name != 'name'},
+        num_frames=card.num_frames, max_persons=card.max_persons, preparation=card.preparation_steps(),
+        scores_frames=inferencer.scores_frames)
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
+    for stream, branch in branches.items():
+        found = getattr(branch, 'backbone', None)
+        encoder = found if isinstance(found, nn.Module) else branch
+        for name, value in sorted(encoder.state_dict().items()):
+            if name.endswith('num_batches_tracked'):
+                continue
+            digest.update(json.dumps([stream, name, list(value.shape)]).encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def _backbones(model: Any) -> Iterator[Mapping[str, Any]]:
+    """Configs of the encoders inside the config of a model."""
+    if isinstance(model, Mapping):
+        for name, value in model.items():
+            if name == 'backbone' and isinstance(value, Mapping):
+                yield value
+            else:
+                yield from _backbones(value)
+    elif isinstance(model, (list, tuple)):
+        for value in model:
+            yield from _backbones(value)
+
+
+def _spelled_out(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config of an encoder with its defaults, without what counts in training alone, and without joints."""
+    name = str(config['type']).removeprefix(f'{SCOPE}.')
+    parameters = inspect.signature(MODELS.get(name)).parameters
+    values = {key: each.default for key, each in parameters.items() if each.default is not inspect.Parameter.empty}
+    values |= {**config, 'type': name}
+    return {key: value for key, value in values.items() if not ('dropout' in key or 'init' in key or key == 'layout')}

@@ -1,4 +1,5 @@
 """One object from a recording to an answer."""
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,7 @@ class SkeletonInferencer:
         clips = [Clip(i, start, end) for i, recording in enumerate(recordings)
                  for start, end in _windows(recording.num_frames, window, hop)]
         batches = [clips[i:i + self.batch_size] for i in range(0, len(clips), self.batch_size)]
-        shown = track_iter_progress(batches) if progress and len(batches) > _SILENT else batches
+        shown = track_iter_progress(batches, file=sys.stderr) if progress and len(batches) > _SILENT else batches
         found: list[list[tuple[Clip, dict[str, np.ndarray]]]] = [[] for _ in recordings]
         for batch in shown:
             joints = [adapt[c.recording](self._persons(recordings[c.recording], c)) for c in batch]
