@@ -44,7 +44,7 @@ docs: $(VENV)/.installed-docs  ## build the documentation into build/docs
 	@echo 'open build/docs/index.html'
 
 clean:  ## remove .venv, caches and build results; data/ and work_dirs/ stay
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage
+	rm -rf $(VENV) build dist mmactclr/.mim *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.created:

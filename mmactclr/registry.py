@@ -31,12 +31,13 @@ from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
 
+from .components import ComponentRegistry
 from .plugins import load_plugins
 
 SCOPE = 'mmactclr'
 
 
-class PluginRegistry(Registry):
+class PluginRegistry(ComponentRegistry):
     """A registry that knows what installed plugins add, from its first search on."""
 
     def import_from_location(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mmactclr.__main__ import commands
 from mmactclr.datasets.synthetic import ACTIONS, Nuisance
 from mmactclr.utils.config import SHARED_FIELDS
 
@@ -115,6 +116,12 @@ python tools/gallery.py build CKPT a b -k 3 --gif"""
     assert wrong_options(text) == [
         'tools/infer.py --skeleton', 'tools/dataset_converters/convert.py --labels',
         'tools/dataset_converters/export.py --frames', 'tools/gallery.py --gif']
+
+
+@pytest.mark.parametrize('page', PAGES, ids=IDS)
+def test_commands_exist(page):
+    named = re.findall(r'(?:^|`)(?:python -m )?mmactclr ([a-z-]+)', page.read_text(), re.MULTILINE)
+    assert not set(named) - set(commands()) - {'--help', '--version'}
 
 
 @pytest.mark.parametrize('page', PAGES, ids=IDS)

@@ -12,7 +12,7 @@ PACKAGE = ROOT / 'mmactclr'
 SOURCES = sorted([*PACKAGE.rglob('*.py'), *(ROOT / 'tools').rglob('*.py')])
 # each room may use those before it; the first entry holds what stands below all rooms
 ORDER = [
-    ('errors', 'plugins', 'registry', 'version'),
+    ('errors', 'plugins', 'components', 'registry', 'version'),
     ('utils',),
     ('structures',),
     ('transforms',),
@@ -22,7 +22,7 @@ ORDER = [
     ('evaluation',),
     ('engine',),
     ('apis',),
-    ('tools',),
+    ('tools', '__main__'),
 ]
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 # not part of the chain: drawing must not depend on training, nor training on drawing

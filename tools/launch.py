@@ -12,10 +12,6 @@ import signal
 import sys
 from contextlib import suppress
 
-from torch.distributed.elastic.multiprocessing.api import SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.run import main as run
-
 # seconds for a checkpoint before what has not ended is killed
 _SHUTDOWN = 120
 _SIGNALS = ('SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1')
@@ -23,6 +19,9 @@ _SIGNALS = ('SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1')
 
 def main(arguments: list[str]) -> int:
     """Run; returns the exit code."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import main as run
     # torchrun would heed it all the same
     handled = [name for name in _SIGNALS if name != 'SIGHUP' or signal.getsignal(signal.SIGHUP) != signal.SIG_IGN]
     try:

@@ -1,6 +1,4 @@
 """What components and mmengine raise while a run is built, in words that name file and field."""
-import difflib
-import re
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,9 +8,9 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmactclr import registry
+from mmactclr import components, registry
+from mmactclr.components import describe
 from mmactclr.errors import ConfigError, MMActCLRError
-from mmactclr.plugins import describe_broken
 
 from .faults import is_fault
 
@@ -53,15 +51,19 @@ def explain_build_errors(source: str | Path | None, config: Mapping[str, Any] | 
         # what is wrong with data is said of the data's own file, unless a component met it while it was built
         if source is None or str(source) in str(error) or place is None and not isinstance(error, ConfigError):
             raise
+        if isinstance(error.__cause__, (KeyError, TypeError)):
+            # a registry has said it without knowing where the config lies, beside which the missing file may be
+            error.args = (describe(error.__cause__, _components(), _folders(source)) or str(error),)
         raise type(error)(f'{source}: {f"field {place[0]}: " if place and place[0] else ""}{error}') from error
     except Exception as error:
         if is_fault(error):
             # no field of the config mends a full disk
             raise
-        unknown = re.match(r"(\S+) is not in the \S+::(.+?) registry", str(error.args[0]) if error.args else '')
-        if unknown and isinstance(error, KeyError):
-            raise unknown_type(source, *unknown.groups()) from error
         place = _find_place(error.__traceback__, tree)
+        said = describe(error, _components(), _folders(source))
+        if said is not None:
+            raise ConfigError(f'{source or "config"}: {f"field {place[0]}: " if place and place[0] else ""}{said}'
+                              ) from error
         if place is None:
             raise
         field, kind = place
@@ -75,15 +77,22 @@ def explain_build_errors(source: str | Path | None, config: Mapping[str, Any] | 
 
 def unknown_type(source: str | Path | None, name: str, kind: str) -> ConfigError:
     """The error for a ``type`` that no registry of a kind (``model``, ``hook``, ...) knows."""
+    said = components.unknown_type(name, kind, _components(kind), _folders(source))
+    return ConfigError(f'{source or "config"}: {said}')
+
+
+def _components(kind: str | None = None) -> dict[str, Any]:
+    """Everything registered, or all of a kind, by name."""
     registries = [value for value in vars(registry).values()
-                  if isinstance(value, registry.Registry) and value.name == kind]
-    known = {key for each in registries for level in (each, each.parent) if level for key in level.module_dict}
-    near = difflib.get_close_matches(name, known, n=3)
-    hint = f' (close to {", ".join(near)})' if near else ''
-    return ConfigError(
-        f'{source or "config"}: type {name!r} is not registered as {kind}{hint}; correct the name, or import the file '
-        "that registers it: custom_imports=dict(imports=['my_module']) in the config, its folder on PYTHONPATH"
-        + describe_broken())
+                  if isinstance(value, registry.Registry) and kind in (None, value.name)]
+    for each in registries:
+        each.import_from_location()
+    return {name: component for each in registries for level in (each.parent, each) if level
+            for name, component in level.module_dict.items()}
+
+
+def _folders(source: str | Path | None) -> list[Path]:
+    return [Path(source).parent] if source else []
 
 
 def _find_place(trace: TracebackType | None, config: Mapping[str, Any] | None) -> tuple[str, str] | None:

@@ -14,6 +14,7 @@ from mmactclr.engine.checkpoints import FROM_CHECKPOINT, read_checkpoint
 from mmactclr.errors import ConfigError
 from mmactclr.models import BaseAlgorithm
 from mmactclr.utils.config import RUNNER_HOOKS
+from mmactclr.utils.zoo import find_checkpoint
 
 from .argument_kinds import fits, kinds_of, named
 from .build_errors import unknown_type
@@ -146,6 +147,9 @@ def _check_arguments(node: Mapping[str, Any], source: str, where: str) -> None:
     if kind == 'Pretrained' and isinstance(node.get('checkpoint'), str):
         # mmengine opens it late, and reports no damage
         read_checkpoint(node['checkpoint'])
+        if isinstance(node, dict):
+            # it knows no names of published weights either
+            node['checkpoint'] = str(find_checkpoint(node['checkpoint']))
     candidates = _registered(kind) if isinstance(kind, str) else [kind]
     if not candidates:
         return

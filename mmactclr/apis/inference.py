@@ -13,6 +13,7 @@ from mmactclr.errors import ConfigError
 from mmactclr.models import BaseAlgorithm, MoCo
 from mmactclr.registry import MODELS
 from mmactclr.utils import load_config
+from mmactclr.utils.zoo import list_zoo
 
 from .faults import explain_faults
 from .run import explain_build_errors, take_model
@@ -23,11 +24,12 @@ _WEIGHTS = ('.pth', '.pt', '.ckpt')
 
 def init_model(config: str | Path | Config | None = None, checkpoint: str | Path | None = None,
                device: str | torch.device = 'cpu') -> BaseAlgorithm:
-    """Build a model in eval mode, from a config or from what a checkpoint says of itself.
+    """Build a model in eval mode, from a config, from published weights or from what a checkpoint says of itself.
 
     Args:
-        config: Path or name of a config, or a loaded one; None takes the model of the checkpoint's card.
-        checkpoint: Weights to load; freshly initialised weights if None.
+        config: Path or name of a config, or a loaded one; None takes the model of the checkpoint's card. Alone, the
+            name of published weights (``list_models(pretrained=True)``) is the model with these weights.
+        checkpoint: File or name of the weights to load; freshly initialised weights if None.
         device: Where the model is put.
 
     Returns:
@@ -44,11 +46,15 @@ def init_model(config: str | Path | Config | None = None, checkpoint: str | Path
         >>> features = model.extract(joints, torch.ones(1, 2, dtype=torch.bool))
         >>> features['projection'].shape
         torch.Size([1, 64])
+        >>> init_model('actclr_joint_synthetic').card.num_frames
+        32
     """
     if isinstance(config, (str, Path)) and Path(config).suffix in _WEIGHTS:
         raise ConfigError(f'init_model: {str(config)!r} holds weights and was given as the config; write '
                           'init_model(checkpoint=...)')
     device = _usable(device)
+    if checkpoint is None and isinstance(config, str) and config in list_zoo() and not Path(config).is_file():
+        config, checkpoint = None, config
     cfg = config if config is None or isinstance(config, Config) else load_config(config)
     if checkpoint is None:
         model = _build(cfg, None, '')
@@ -100,7 +106,7 @@ def _build(cfg: Config | None, card: ModelCard | None, source: str) -> BaseAlgor
         raise ConfigError(f"{name}: field 'model' is missing; build models from a leaf config, not from one of "
                           'configs/_base_')
     if cfg is not None and cfg.model != FROM_CHECKPOINT:
-        with explain_faults(), explain_build_errors(cfg.filename):
+        with explain_faults(), explain_build_errors(cfg.filename, cfg):
             return MODELS.build(cfg.model)
     if not source:
         raise ConfigError(f"{name}: model='{FROM_CHECKPOINT}' needs a checkpoint" if name else

@@ -29,6 +29,7 @@ from mmactclr.plugins import load_plugins
 from mmactclr.registry import RUNNERS
 from mmactclr.utils import load_config
 from mmactclr.utils.config import RUNNER_HOOKS
+from mmactclr.utils.zoo import find_checkpoint
 
 from .agreement import begin_together
 from .build_errors import explain_build_errors, unknown_type
@@ -274,6 +275,8 @@ def _read_checkpoint(cfg: Config) -> ModelCard | None:
     if ':' in str(source).split('/')[0]:
         raise ConfigError(f'checkpoint {source!r} is an address; download the file first and name it, so that it can '
                           'be read without executing anything in it')
+    # mmengine, which opens it again, knows no names of published weights
+    cfg.load_from = source = str(find_checkpoint(source))
     checkpoint = read_checkpoint(source)
     check_progress(checkpoint, source)
     if cfg.get('resume'):

@@ -1,13 +1,13 @@
-"""What all command-line tools share."""
+"""What all command-line tools share; imports nothing that takes a second, so that ``--help`` answers at once."""
 import argparse
+import ast
+import difflib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
-
-from mmengine.config import DictAction
 
 from mmactclr.errors import MMActCLRError
 
@@ -24,7 +24,7 @@ def spelt(python: str, tool: str) -> str:
     return tool if in_a_tool() else python
 
 
-class OptionsAction(DictAction):
+class OptionsAction(argparse.Action):
     """``--cfg-options K=V ...``; what does not parse is refused by the parser instead of crashing it."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
@@ -33,8 +33,9 @@ class OptionsAction(DictAction):
         for word in values:
             if '=' not in word:
                 parser.error(f'{option_string} {word}: expected K=V, e.g. data_root=data/mine')
+        from mmengine.config import DictAction
         try:
-            super().__call__(parser, namespace, values, option_string)
+            DictAction(self.option_strings, self.dest)(parser, namespace, values, option_string)
         except (AssertionError, RecursionError) as error:  # brackets without their counterparts, or too many of them
             parser.error(f'{option_string} {" ".join(values)[:200]}: {str(error)[:200]}')
 
@@ -98,3 +99,47 @@ def report_errors() -> Iterator[None]:
         sys.exit(130)
     finally:
         _TOOL.reset(token)
+
+
+def first_line(path: Path) -> str:
+    """First line of a module's docstring, or first comment of a shell script, without running either."""
+    text = path.read_text(encoding='utf-8')
+    if path.suffix == '.py':
+        return (ast.get_docstring(ast.parse(text)) or '').partition('\n')[0]
+    return next((line[2:] for line in text.splitlines() if line.startswith('# ')), '')
+
+
+def registered_in(folder: Path, registry: str) -> dict[str, str]:
+    """Names that the modules of a folder register, with the first line of each docstring, without importing them.
+
+    Args:
+        folder: Folder of the modules.
+        registry: Name of the registry in the code, such as ``CONVERTERS``; the name of an entry is the first argument
+            of its ``register_module``.
+    """
+    found = {}
+    for path in folder.glob('*.py'):
+        classes = [node for node in ast.walk(ast.parse(path.read_text(encoding='utf-8')))
+                   if isinstance(node, ast.ClassDef)]
+        for node in classes:
+            for call in node.decorator_list:
+                if isinstance(call, ast.Call) and ast.unparse(call.func) == f'{registry}.register_module':
+                    found[ast.literal_eval(call.args[0])] = (ast.get_docstring(node) or '').partition('\n')[0]
+    return dict(sorted(found.items()))
+
+
+def require_known(parser: argparse.ArgumentParser, what: str, word: str, known: Collection[str],
+                  more: str = '') -> None:
+    """End with exit code 2 and the nearest names where a word is none of those that are known.
+
+    Args:
+        parser: Parser of the tool.
+        what: What the word names, such as ``format``.
+        word: The word.
+        known: Names that there are.
+        more: What else can be done.
+    """
+    if word not in known:
+        near = difflib.get_close_matches(word, known, n=3)
+        hint = f'did you mean {" or ".join(near)}? ' if near else ''
+        parser.error(f'unknown {what} {word!r}; {hint}There are {", ".join(known)}{more}')

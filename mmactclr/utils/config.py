@@ -10,10 +10,12 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mmactclr.components import close_modules
 from mmactclr.errors import ConfigError
 
 from .config_folders import bases_of_packages, config_folders
 from .data_config import DATA_SUFFIXES, check_bases, check_names, plain_data
+from .zoo import list_zoo
 
 # stated once at the top of a config, used in many places below it
 SHARED_FIELDS = ('data_root', 'layout', 'split', 'num_frames', 'max_persons', 'num_classes', 'remap', 'up',
@@ -135,13 +137,18 @@ def find_config(name: str | Path) -> Path:
         for candidate in (root / relative, root / relative.with_suffix('.py')):
             if candidate.is_file():
                 return candidate
-        found = sorted(root.rglob(f'{path.stem}.py'))
-        if found and len(path.parts) == 1:
+        found = sorted(root.rglob(f'{path.stem}.py')) if len(path.parts) == 1 else []
+        if found:
             return found[0]
-    known = sorted(p.stem for root in roots if root.is_dir() for p in root.rglob('*.py') if '_base_' not in p.parts)
-    stem = path.stem.split('_')[0]
-    near = [name for name in known if name.startswith(stem)] or known
-    raise ConfigError(f'config file {str(name)!r} does not exist; known configs: {", ".join(near)}')
+    known = sorted(p.stem for root in roots for p in root.rglob('*.py') if '_base_' not in p.parts)
+    near = difflib.get_close_matches(path.stem, known, n=3)
+    family = [one for one in known if one.split('_')[0] == path.stem.split('_')[0]]
+    hint = f'did you mean {" or ".join(near)}? ' if near else ''
+    weights = difflib.get_close_matches(path.stem, list_zoo(), n=3)
+    hint += f'Published weights of a similar name: {", ".join(weights)}. ' if weights else ''
+    raise ConfigError(f'config file {str(name)!r} does not exist, and no config of this package or of a plugin has '
+                      f'that name; {hint}'
+                      f'Known configs: {", ".join(family or ([] if near else known)) or "see mmactclr list configs"}')
 
 
 def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> Config:
@@ -168,8 +175,10 @@ def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> C
         cause: BaseException = error
         while cause.__context__ is not None:
             cause = cause.__context__
+        near = close_modules(str(getattr(cause, 'name', None) or ''), [path.parent])
+        hint = f'did you mean {" or ".join(near)}? Correct the name, and ' if near else ''
         raise ConfigError(f'{path}: a module that the config imports (custom_imports) could not be imported: {cause}; '
-                          'put the folder that holds it on PYTHONPATH') from error
+                          f'{hint}put the folder that holds it on PYTHONPATH') from error
     except ConfigError as error:
         raise error if str(path) in str(error) else ConfigError(f'{path}: {error}') from error
     except Exception as error:  # a config in Python is a program, which raises whatever its author wrote

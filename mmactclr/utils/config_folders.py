@@ -1,22 +1,22 @@
 """Where configs lie that are known by name: those of this package and those of installed plugins."""
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 
 from mmengine.config import Config
 
 from mmactclr.plugins import plugin_configs
 
+from .places import shipped
+
 
 def config_folders() -> dict[str, list[Path]]:
-    """Folders of configs by import package, this one first: in a checkout, and where it is installed.
+    """Folders of configs by import package, this one first.
 
     Raises:
         ConfigError: If ``MMACTCLR_PLUGINS`` is neither ``on`` nor ``off``.
     """
-    installed = Path(str(resources.files('mmactclr'))) / '.mim' / 'configs'
-    return {'mmactclr': [Path(__file__).resolve().parents[2] / 'configs', installed],
+    return {'mmactclr': [shipped('configs')],
             **{package: [folder] for package, folder in plugin_configs().items()}}
 
 

@@ -19,16 +19,27 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+PARTS = ('encoder', 'step', 'data', 'evaluation', 'scaling')
 DEFAULT_CONFIG = 'configs/actclr/actclr_joint_ntu60_xsub.py'
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
-    from mmactclr.apis.benchmark import PARTS
-    from mmactclr.utils.cli import OptionsAction
+def build_parser(listed: bool = False) -> argparse.ArgumentParser:
+    """One sub-command a part.
+
+    Args:
+        listed: Only name the parts, which takes no import: for the list that ``--help`` shows.
+    """
+    from mmactclr.utils.cli import OptionsAction, first_line
+    from mmactclr.utils.places import PACKAGE
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = parser.add_subparsers(dest='part', required=True, metavar='PART')
-    for name, part in PARTS.items():
+    if listed:
+        for name in PARTS:
+            parts.add_parser(name, help=first_line(PACKAGE / 'apis' / 'benchmark' / f'{name}.py'))
+        return parser
+    from mmactclr.apis import benchmark
+    for name in PARTS:
+        part = benchmark.PARTS[name]
         sub = parts.add_parser(name, help=part.__doc__.splitlines()[0], description=part.__doc__)
         sub.add_argument('config', nargs='?', default=DEFAULT_CONFIG,
                          help='pretraining config whose encoder, method and views are measured (default: %(default)s)')
@@ -40,7 +51,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                          help='override fields of the config')
         sub.add_argument('--out', metavar='FOLDER', default='work_dirs/benchmark',
                          help='where the tables are written (default: %(default)s)')
-    return parser.parse_args(argv)
+    return parser
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    words = sys.argv[1:] if argv is None else argv
+    return build_parser(listed=not words or words[0].startswith('-')).parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:

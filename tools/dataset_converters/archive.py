@@ -13,16 +13,18 @@ What is written is whole or absent; an archive at the destination is replaced wi
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # the package beside this file, whichever is installed
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import numpy as np  # noqa: E402
-
-from mmactclr.datasets import SkeletonArchive, draw_label_subset, editing, write_label_subset  # noqa: E402
 from mmactclr.errors import ConfigError, DataError  # noqa: E402
-from mmactclr.structures import list_layouts  # noqa: E402
 from mmactclr.utils.cli import report_errors  # noqa: E402
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mmactclr.datasets import SkeletonArchive
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -55,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     task.add_argument('--shards', type=int, required=True, metavar='N', help='number of parts')
 
     task = add('remap', 'the joints of another layout, by name, in metres, y up', remap)
-    task.add_argument('--layout', required=True, metavar='NAME', help=', '.join(list_layouts()))
+    task.add_argument('--layout', required=True, metavar='NAME', help='such as ntu25; a wrong one lists all')
     task.add_argument('--up', metavar='AXIS', help='axis that points up, such as +z; estimated if not given')
     task.add_argument('--metres-per-unit', type=float, metavar='X')
 
@@ -82,13 +84,15 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def merge(args: argparse.Namespace) -> SkeletonArchive:
+def merge(args: argparse.Namespace) -> 'SkeletonArchive':
     """Merge archives."""
+    from mmactclr.datasets import editing
     return editing.merge_archives(args.src, args.dst, overwrite=args.overwrite)
 
 
-def subset(args: argparse.Namespace) -> SkeletonArchive:
+def subset(args: argparse.Namespace) -> 'SkeletonArchive':
     """Write a part of an archive."""
+    from mmactclr.datasets import SkeletonArchive, editing
     names = None
     if args.names:
         try:
@@ -104,18 +108,21 @@ def subset(args: argparse.Namespace) -> SkeletonArchive:
 
 def shard(args: argparse.Namespace) -> str:
     """Write an archive in parts."""
+    from mmactclr.datasets import editing
     parts = editing.shard_archive(args.src, args.dst, args.shards, overwrite=args.overwrite)
     return f'{args.dst}: {len(parts)} parts of {len(parts[-1])} to {len(parts[0])} sequences'
 
 
-def remap(args: argparse.Namespace) -> SkeletonArchive:
+def remap(args: argparse.Namespace) -> 'SkeletonArchive':
     """Write an archive with other joints."""
+    from mmactclr.datasets import editing
     return editing.remap_archive(args.src, args.dst, args.layout, up=args.up, metres_per_unit=args.metres_per_unit,
                                  overwrite=args.overwrite)
 
 
-def split(args: argparse.Namespace) -> SkeletonArchive:
+def split(args: argparse.Namespace) -> 'SkeletonArchive':
     """Write an archive with further splits."""
+    from mmactclr.datasets import SkeletonArchive, editing
     archive = SkeletonArchive.open(args.src)
     if (args.train or args.test) and not args.column:
         raise ConfigError('--train and --test are values of a column: name it with --column')
@@ -136,6 +143,9 @@ def split(args: argparse.Namespace) -> SkeletonArchive:
 
 def label_subset(args: argparse.Namespace) -> str:
     """Write which training sequences have labels."""
+    import numpy as np
+
+    from mmactclr.datasets import SkeletonArchive, draw_label_subset, write_label_subset
     if Path(args.out).exists() and not args.overwrite:
         raise ConfigError(f'{args.out} exists: pass --overwrite to replace it')
     archive = SkeletonArchive.open(args.src)
@@ -149,6 +159,7 @@ def label_subset(args: argparse.Namespace) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Run one task."""
     args = build_parser().parse_args(argv)
+    from mmactclr.datasets import SkeletonArchive
     done = args.run(args)
     if isinstance(done, SkeletonArchive):
         parts = ', '.join(f'{name} {counts["train"]}/{counts["test"]}' for name, counts in done.meta['splits'].items())

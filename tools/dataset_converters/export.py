@@ -12,13 +12,18 @@ from pathlib import Path
 # the package beside this file, whichever is installed
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import mmactclr.datasets.exporters  # noqa: E402, F401  (registers the formats)
 from mmactclr.errors import MMActCLRError  # noqa: E402
-from mmactclr.registry import EXPORTERS  # noqa: E402
+from mmactclr.plugins import find_plugins  # noqa: E402
+from mmactclr.utils.cli import registered_in, require_known  # noqa: E402
+from mmactclr.utils.places import PACKAGE  # noqa: E402
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """One sub-command per registered format."""
+def build_parser(listed: bool = False) -> argparse.ArgumentParser:
+    """One sub-command per registered format.
+
+    Args:
+        listed: Only name the formats of this package, which takes no import: for the list that ``--help`` shows.
+    """
     parser = argparse.ArgumentParser(
         description='Write a skeleton archive in a format that other code reads.',
         epilog='export.py FORMAT --help shows the options of a format. An exporter of your own joins the list with '
@@ -26,6 +31,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('--custom-imports', metavar='MODULE', action='append', default=[],
                         help='import this module, which registers an exporter')
     formats = parser.add_subparsers(dest='format', metavar='FORMAT', required=True)
+    if listed:
+        for name, about in registered_in(PACKAGE / 'datasets' / 'exporters', 'EXPORTERS').items():
+            formats.add_parser(name, help=about)
+        return parser
+    import mmactclr.datasets.exporters  # noqa: F401  (registers the formats)
+    from mmactclr.registry import EXPORTERS
     for name in sorted(EXPORTERS.module_dict):
         about = (inspect.getdoc(EXPORTERS.get(name)) or name).splitlines()[0]
         sub = formats.add_parser(name, help=about, description=about)
@@ -40,10 +51,20 @@ def main(argv: list[str] | None = None) -> int:
     """Returns the exit status: 0, or 1 where the input is at fault."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument('--custom-imports', action='append', default=[])
+    found, rest = early.parse_known_args(argv)
+    if not found.custom_imports and not find_plugins() and (not rest or rest[0].startswith('-')):
+        # nothing but the list of formats is asked for, and it is known without an import
+        build_parser(listed=True).parse_args(argv)
     try:
-        for module in early.parse_known_args(argv)[0].custom_imports:
+        for module in found.custom_imports:
             importlib.import_module(module)
-        options = vars(build_parser().parse_args(argv))
+        parser = build_parser()
+        from mmactclr.registry import EXPORTERS
+        word = next((word for word in rest if not word.startswith('-')), None)
+        if word is not None:
+            require_known(parser, 'format', word, sorted(EXPORTERS.module_dict),
+                          '; an exporter of your own joins them with --custom-imports MODULE before FORMAT')
+        options = vars(parser.parse_args(argv))
         options.pop('custom_imports')
         exporter = EXPORTERS.get(options.pop('format'))()
         print(f'{exporter.export(**options)}: written')

@@ -1,4 +1,5 @@
 """Reading checkpoints without executing anything."""
+import difflib
 import warnings
 import zipfile
 from collections import OrderedDict
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mmactclr.errors import DataError
+from mmactclr.utils.zoo import find_checkpoint, list_zoo
 
 # how a zip archive begins, for torch
 _ZIP = b'PK\x03\x04'
@@ -34,6 +36,8 @@ def require_file(path: str | Path, what: str) -> Path:
     if not file:
         near = sorted(p.name for p in path.parent.glob('*.pth')) if path.parent.is_dir() else []
         hint = f'that folder holds {", ".join(near)}' if near else 'there is no *.pth file in that folder'
+        named = difflib.get_close_matches(path.stem, list_zoo(), n=3) if what == 'checkpoint' else []
+        hint += f'; published weights of a similar name: {", ".join(named)}' if named else ''
         raise DataError(f'{what} {str(path)!r} does not exist; {hint}')
     return path
 
@@ -130,10 +134,13 @@ def _check_extent(value: Tensor, path: Path) -> None:
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Load a checkpoint on the CPU with ``weights_only=True``; the checksums of the file are verified.
 
+    Args:
+        path: File, or the name of published weights.
+
     Raises:
         DataError: If the file does not exist, is damaged, or is no checkpoint.
     """
-    path = require_file(path, 'checkpoint')
+    path = require_file(find_checkpoint(path), 'checkpoint')
     try:
         checkpoint = load_plain(path)
     except DataError:

@@ -1,0 +1,55 @@
+"""List what can be named: configs, published weights, formats of data.
+
+Example:
+    python tools/list.py configs 'actclr_joint*'
+    python tools/list.py models
+"""
+import argparse
+import fnmatch
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('kind', choices=('configs', 'models', 'formats'),
+                        help='configs: every config that a tool takes by name; models: published weights, which stand '
+                             'for a checkpoint; formats: what convert.py reads')
+    parser.add_argument('pattern', nargs='?', default='*', help="only names like this, such as 'actclr_3s_*'")
+    return parser.parse_args(argv)
+
+
+def rows(kind: str) -> dict[str, str]:
+    """Names of a kind, and what is said of each."""
+    from mmactclr.plugins import plugin_configs
+    from mmactclr.utils.cli import registered_in
+    from mmactclr.utils.places import PACKAGE, shipped
+    if kind == 'formats':
+        return registered_in(PACKAGE / 'datasets' / 'converters', 'CONVERTERS')
+    if kind == 'models':
+        from mmactclr.utils.zoo import list_zoo, read_zoo_card
+        return {name: read_zoo_card(name)['summary'] for name in list_zoo()}
+    return {path.stem: path.relative_to(root.parent).as_posix()
+            for root in (shipped('configs'), *plugin_configs().values()) for path in sorted(root.rglob('*.py'))
+            if '_base_' not in path.parts}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Print the names."""
+    args = parse_args(argv)
+    from mmactclr.errors import ConfigError
+    found = {name: about for name, about in rows(args.kind).items() if fnmatch.fnmatchcase(name, args.pattern)}
+    if not found:
+        raise ConfigError(f'none of the {args.kind} is like {args.pattern!r}; list.py {args.kind} shows all')
+    width = max(map(len, found))
+    for name, about in found.items():
+        print(f'{name:<{width}}  {about}')
+
+
+if __name__ == '__main__':
+    from mmactclr.utils.cli import report_errors
+    with report_errors():
+        main()
