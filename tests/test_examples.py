@@ -1,5 +1,6 @@
 """The examples of the documentation work as it runs them, from outside the package."""
 
+import csv
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import torch
 
 from mmactclr.datasets import SkeletonArchive
 from mmactclr.datasets.converters import SyntheticConverter
+from mmactclr.datasets.synthetic import LAYOUT, make_synthetic
+from mmactclr.structures import get_layout
 from mmactclr.transforms import SampleRandom, build_transforms
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -170,3 +173,14 @@ def test_custom_transform_scales_every_sample_by_its_own_number(import_examples)
     ratio = (out['keypoint'] / keypoint).flatten(1)
     torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio))
     assert len(ratio[:, 0].unique()) == 4 and (ratio - 1).abs().max() <= 0.2 + 1e-6
+
+
+def test_the_example_recording_is_a_wave_of_the_built_in_set():
+    """docs/examples/wave.csv: the first sequence of a set that no published encoder has seen, in centimetres."""
+    made = make_synthetic(num_subjects=8, repeats=2, num_cameras=2, seed=7)
+    assert made.classes[made.label[0]] == 'wave right'
+    with (EXAMPLES / 'wave.csv').open(newline='') as file:
+        head, *rows = csv.reader(file)
+    expected = np.round(100 * made.sequences[0][0].reshape(len(rows), -1), 1)
+    np.testing.assert_allclose(np.array(rows, float)[:, 1:], expected, atol=.051)
+    assert head[1:4] == [f'{get_layout(LAYOUT).joints[0]}_{axis}' for axis in 'xyz']

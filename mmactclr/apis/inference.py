@@ -1,4 +1,5 @@
 """Trained models in a script of the user's."""
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -143,5 +144,5 @@ def _complete_keys(model: BaseAlgorithm, state: Mapping[str, Tensor], source: st
     for stream, branch in model.branches().items():
         if isinstance(branch, MoCo) and any(id(parameter) in absent for parameter in branch.parameters()):
             print_log(f'{source}: no key encoder of stream {stream!r}; copied from the online encoder',
-                      logger='current')
+                      logger='current', level=logging.DEBUG)
             branch.copy_to_key()
