@@ -181,5 +181,6 @@ def test_the_example_recording_is_a_wave_of_the_built_in_set():
     assert made.classes[made.label[0]] == 'wave right'
     with (EXAMPLES / 'wave.csv').open(newline='') as file:
         head, *rows = csv.reader(file)
-    np.testing.assert_allclose(np.array(rows, float)[:, 1:], 100 * made.sequences[0][0].reshape(len(rows), -1), atol=.06)
+    found = np.array(rows, float)[:, 1:]
+    np.testing.assert_allclose(found, 100 * made.sequences[0][0].reshape(found.shape), atol=.06)
     assert head[1:4] == [f'{get_layout(LAYOUT).joints[0]}_{axis}' for axis in 'xyz']
