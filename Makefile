@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check coverage docs clean
+.PHONY: help setup demo test check coverage docs clean
 
 # $(call step,text,command): one line with the seconds it took; the command's output shows only where it fails
 define step
@@ -21,6 +21,8 @@ endef
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## /\1|/' | awk -F'|' '{printf "make %-8s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.installed  ## set up .venv, and nothing else
 
 demo: $(VENV)/.installed  ## pretrain ActCLR on built-in synthetic motion and show what it is worth
 	@$(BIN)/python tools/demo.py
