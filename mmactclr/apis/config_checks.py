@@ -13,7 +13,7 @@ from mmactclr import registry
 from mmactclr.engine.checkpoints import FROM_CHECKPOINT, read_checkpoint
 from mmactclr.errors import ConfigError
 from mmactclr.models import BaseAlgorithm
-from mmactclr.utils.config import RUNNER_HOOKS
+from mmactclr.utils.overrides import RUNNER_HOOKS
 from mmactclr.utils.zoo import find_checkpoint
 
 from .argument_kinds import fits, kinds_of, named

@@ -28,7 +28,7 @@ from mmactclr.errors import ConfigError
 from mmactclr.plugins import load_plugins
 from mmactclr.registry import RUNNERS
 from mmactclr.utils import load_config
-from mmactclr.utils.config import RUNNER_HOOKS
+from mmactclr.utils.overrides import RUNNER_HOOKS
 from mmactclr.utils.zoo import find_checkpoint
 
 from .agreement import begin_together

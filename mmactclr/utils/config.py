@@ -1,20 +1,18 @@
 """Reading configs: one place for what data and model must agree on."""
 import difflib
 import hashlib
-import inspect
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 
-from mmactclr.components import close_modules
 from mmactclr.errors import ConfigError
 
 from .config_folders import bases_of_packages, config_folders
 from .data_config import DATA_SUFFIXES, check_bases, check_names, plain_data
+from .overrides import check_fields, check_file_of_shared, check_overrides_of_shared, import_named, missing_module
 from .zoo import list_zoo
 
 # stated once at the top of a config, used in many places below it
@@ -24,40 +22,12 @@ SHARED_FIELDS = ('data_root', 'layout', 'split', 'num_frames', 'max_persons', 'n
 FROM_ARCHIVE = 'archive'
 # value of `num_classes` that means: the classes of the segments in the archive, and background
 FROM_SEGMENTS = 'segments'
-# top-level entries that mmengine reads from the config without being arguments of its Runner
-_RUNNER_READS = ('auto_scale_lr', 'compile', 'custom_imports', 'find_unused_parameters', 'model_wrapper_cfg',
-                 'runner_type')
-# hooks that mmengine adds by itself under these names of default_hooks, and leaves out where one is None
-RUNNER_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 # what a run is called, where its files lie, how it is started: not what it computes
 _CIRCUMSTANCES = ('work_dir', 'experiment_name', 'load_from', 'init_from', 'data_root', 'resume', 'launcher',
                   'log_level', 'custom_imports', 'env_cfg', 'model_wrapper_cfg', 'find_unused_parameters', 'visualizer')
 # what weights are stored in, and how such files begin: zip archives, pickles
 _CHECKPOINTS, _ARCHIVES = ('.pth', '.pt', '.ckpt', '.safetensors', '.onnx'), (b'PK', b'\x80\x02')
 _CONSUMERS = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'test_cfg', 'model', 'custom_hooks')
-
-
-def _check_names(cfg: Config, options: Mapping[str, Any], path: Path) -> None:
-    """Refuse an override whose first name neither the config nor mmengine's Runner knows: it would do nothing.
-
-    The same goes for the name of a default hook, unless it comes with a type.
-    """
-    known = {*cfg.keys(), *inspect.signature(Runner.__init__).parameters, *_RUNNER_READS}
-    for option in options:
-        name = option.split('.')[0]
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=3)
-            hint = f'did you mean {" or ".join(near)}?' if near else f'the config has {", ".join(sorted(cfg.keys()))}'
-            raise ConfigError(f'--cfg-options {option}: there is no {name!r} in {path}; {hint}')
-    hooks = {*(cfg.get('default_hooks') or {}), *RUNNER_HOOKS}
-    for option, value in options.items():
-        first, *rest = option.split('.')
-        new = isinstance(value, Mapping) and 'type' in value or f'{first}.{rest[0] if rest else ""}.type' in options
-        if first == 'default_hooks' and rest and rest[0] not in hooks and not new:
-            near = difflib.get_close_matches(rest[0], hooks, n=3)
-            hint = f'did you mean {" or ".join(near)}?' if near else f'there are {", ".join(sorted(hooks))}'
-            raise ConfigError(f'--cfg-options {option}: there is no hook {rest[0]!r} in default_hooks of {path}; '
-                              f'{hint} A new one needs a type: default_hooks.{rest[0]}.type=...')
 
 
 def share_fields(cfg: Config) -> Config:
@@ -134,10 +104,10 @@ def find_config(name: str | Path) -> Path:
     roots = _roots()
     relative = Path(*path.parts[1:]) if path.parts[:1] == ('configs',) else path
     for root in roots:
-        for candidate in (root / relative, root / relative.with_suffix('.py')):
+        for candidate in (root / relative, root / relative.parent / f'{relative.name}.py'):
             if candidate.is_file():
                 return candidate
-        found = sorted(root.rglob(f'{path.stem}.py')) if len(path.parts) == 1 else []
+        found = sorted(root.rglob(f"{path.name.removesuffix('.py')}.py")) if len(path.parts) == 1 else []
         if found:
             return found[0]
     known = sorted(p.stem for root in roots for p in root.rglob('*.py') if '_base_' not in p.parts)
@@ -159,7 +129,8 @@ def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> C
         options: Overrides by dotted key, as ``--cfg-options`` gives them.
 
     Raises:
-        ConfigError: If the file does not exist or does not parse, or an override does not fit.
+        ConfigError: If the file does not exist or does not parse, an override does not fit, a module that it imports
+            is missing, or it or the file states what a shared field replaces by another value.
     """
     path = find_config(name)
     if path.suffix.lower() in _CHECKPOINTS or path.read_bytes()[:2] in _ARCHIVES:
@@ -172,19 +143,15 @@ def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> C
         if path.suffix in DATA_SUFFIXES:
             check_names(cfg.to_dict())
     except ImportError as error:
-        cause: BaseException = error
-        while cause.__context__ is not None:
-            cause = cause.__context__
-        near = close_modules(str(getattr(cause, 'name', None) or ''), [path.parent])
-        hint = f'did you mean {" or ".join(near)}? Correct the name, and ' if near else ''
-        raise ConfigError(f'{path}: a module that the config imports (custom_imports) could not be imported: {cause}; '
-                          f'{hint}put the folder that holds it on PYTHONPATH') from error
+        raise ConfigError(f'{path}: a module that the config imports (custom_imports) could not be imported: '
+                          f'{missing_module(error, [path.parent])}') from error
     except ConfigError as error:
         raise error if str(path) in str(error) else ConfigError(f'{path}: {error}') from error
     except Exception as error:  # a config in Python is a program, which raises whatever its author wrote
         raise ConfigError(f'{path}: the config could not be read: {type(error).__name__}: {error}') from error
+    of_file = cfg.to_dict()
     if options:
-        _check_names(cfg, options, path)
+        check_fields(cfg, options, path)
         try:
             check_names(options)
             cfg.merge_from_dict(dict(options))
@@ -193,7 +160,14 @@ def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> C
         except Exception as error:  # mmengine has no word for an option that goes through what is no dict
             raise ConfigError(f'--cfg-options {dict(options)} does not fit {path}: {type(error).__name__}: '
                               f'{error}') from error
-    return share_fields(cfg)
+        if any(option.split('.')[0] == 'custom_imports' for option in options):
+            import_named(cfg.get('custom_imports') or {}, path)
+    merged = cfg.to_dict() if options else of_file
+    share_fields(cfg)
+    shared = {name: cfg[name] for name in SHARED_FIELDS if name in cfg}
+    check_overrides_of_shared(options or {}, merged, _CONSUMERS, shared)
+    check_file_of_shared(path, of_file, _CONSUMERS, shared)
+    return cfg
 
 
 def recipe_hash(cfg: Config) -> str:

@@ -39,7 +39,7 @@ class _PlainHandler(BaseFileHandler):
 
     def load_from_fileobj(self, file: TextIO, **kwargs: Any) -> dict[str, Any]:
         """Parse an open file."""
-        return _parse(file.read(), self.suffix)
+        return parse_plain(file.read(), self.suffix)
 
     def dump_to_fileobj(self, obj: Any, file: TextIO, **kwargs: Any) -> None:
         """Write plain values as YAML."""
@@ -50,7 +50,8 @@ class _PlainHandler(BaseFileHandler):
         return yaml.safe_dump(obj, **kwargs)
 
 
-def _parse(text: str, suffix: str) -> dict[str, Any]:
+def parse_plain(text: str, suffix: str) -> dict[str, Any]:
+    """Fields of a config that is data, by the suffix of its file; :class:`ConfigError` if it holds anything else."""
     content = json.loads(text) if suffix == '.json' else yaml.load(text, Loader=yaml.SafeLoader)  # noqa: S506
     if not isinstance(content, dict):
         raise ConfigError(f'the file holds a {type(content).__name__}, expected fields by name')
@@ -106,7 +107,7 @@ def check_bases(path: Path, roots: Sequence[Path], chain: tuple[Path, ...] = ())
         raise ConfigError(f'{chain[0]}: field _base_ leads back to {path}; take it out of one of the files')
     is_data = path.suffix in DATA_SUFFIXES
     text = path.read_text(encoding='utf-8')
-    content = _parse(text, path.suffix) if is_data else {'_base_': _base_of_program(text, path)}
+    content = parse_plain(text, path.suffix) if is_data else {'_base_': _base_of_program(text, path)}
     if content.get('custom_imports') is not None:
         raise ConfigError(f'{path}: field custom_imports imports modules, which a config in YAML or JSON must not; '
                           'write the config in Python')

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,73 @@ def test_module_that_cannot_be_imported_is_named(tmp_path):
     path.write_text("custom_imports = dict(imports=['no_such_module_of_mine'])\n")
     with pytest.raises(ConfigError, match=r'mine\.py.*no_such_module_of_mine.*PYTHONPATH'):
         load_config(path)
+
+
+PLAIN = 'actclr_joint_synthetic_xsub'
+
+
+@pytest.mark.parametrize(
+    ('place', 'value', 'field'),
+    [
+        ('train_dataloader.dataset.data_root', 'data/other', 'data_root'),
+        ('test_dataloader.dataset.split', 'xview', 'split'),
+        ('model.layout', 'ntu52', 'layout'),
+        ('model.backbone', dict(layout='ntu52'), 'layout'),
+        ('custom_hooks.0.init_from', 'encoder.pth', 'init_from'),
+    ],
+)
+def test_an_override_that_a_shared_field_would_replace_is_refused(place, value, field):
+    with pytest.raises(ConfigError, match=rf'--cfg-options {place}.*; set {field} instead'):
+        load_config(PLAIN, {place: value})
+    # what replaces it may say the same
+    same = {field: value['layout'] if isinstance(value, dict) else value}
+    load_config(PLAIN, {place: value, **same})
+
+
+def test_an_override_of_what_is_not_shared_stays():
+    cfg = load_config(PLAIN, {'train_dataloader.dataset.archives': ['a'], 'model.stream': 'motion'})
+    assert 'archives' not in cfg and cfg.train_dataloader.dataset.archives == ['a']
+    assert cfg.model.stream == 'motion'
+
+
+@pytest.mark.parametrize(
+    ('name', 'text'),
+    [
+        ('mine.py', "_base_ = {base!r}\nmodel = dict(backbone={{'layout': 'ntu52'}})\n"),
+        ('mine.yaml', '_base_: {base}\nmodel: {{backbone: {{layout: ntu52}}}}\n'),
+        ('mine.json', '{{"_base_": "{base}", "model": {{"backbone": {{"layout": "ntu52"}}}}}}'),
+    ],
+)
+def test_a_file_that_states_what_a_shared_field_would_replace_is_refused(name, text, tmp_path):
+    path = tmp_path / name
+    path.write_text(text.format(base=str(CONFIGS / f'actclr/{PLAIN}.py')))
+    with pytest.raises(ConfigError, match=rf'{name}: model\.backbone\.layout.*set layout instead'):
+        load_config(path)
+    assert load_config(path, {'layout': 'ntu52'}).model.layout == 'ntu52'
+
+
+def test_a_file_that_states_the_same_in_both_places_can_be_overridden(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text(
+        f"_base_ = {str(CONFIGS / f'actclr/{PLAIN}.py')!r}\n"
+        "layout = 'ntu52'\nmodel = dict(layout='ntu52')\n"
+    )
+    assert load_config(path, {'layout': 'coco17'}).model.layout == 'coco17'
+
+
+def test_modules_that_an_override_names_are_imported(tmp_path, monkeypatch):
+    (tmp_path / 'my_imported_module.py').write_text('')
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r'my_imported_modul.*did you mean my_imported_module\?.*PYTHONPATH'):
+        load_config(PLAIN, {'custom_imports.imports': ['my_imported_modul']})
+    with pytest.raises(ConfigError, match=r'custom_imports is 3, expected custom_imports\.imports'):
+        load_config(PLAIN, {'custom_imports': 3})
+    monkeypatch.syspath_prepend(tmp_path)
+    load_config(PLAIN, {'custom_imports.imports': ['my_imported_module']})
+    assert Path(sys.modules.pop('my_imported_module').__file__).parent == tmp_path
+
+
+@pytest.mark.parametrize('name', [f'{PLAIN}.yaml', f'actclr/{PLAIN}.yml', f'configs/actclr/{PLAIN}.json'])
+def test_a_missing_file_of_another_kind_is_not_the_config_of_that_name(name):
+    with pytest.raises(ConfigError, match=rf'{name}.*does not exist.*did you mean {PLAIN}'):
+        find_config(name)
