@@ -93,6 +93,10 @@ class MyConverter(BaseConverter):
     monkeypatch.syspath_prepend(tmp_path)
     assert tool('convert', '--custom-imports', 'no_such_module', 'mine', 'a', 'b') == 1
     assert 'no_such_module' in capsys.readouterr().err
+    for name in ('convert', 'export'):
+        assert tool(name, '--custom-imports', 'my_formt', 'mine', 'a', 'b') == 1
+        said = capsys.readouterr().err
+        assert all(part in said for part in ('--custom-imports my_formt', 'did you mean my_format?', 'PYTHONPATH'))
     try:
         assert tool('convert', '--custom-imports', 'my_format', 'mine', tmp_path / 'data.txt',
                     tmp_path / 'a') == 0

@@ -4,7 +4,6 @@
     python tools/dataset_converters/convert.py FORMAT SRC DST [options]
 """
 import argparse
-import importlib
 import inspect
 import sys
 from pathlib import Path
@@ -70,8 +69,9 @@ def main(argv: list[str] | None = None) -> int:
         # nothing but the list of formats is asked for, and it is known without an import
         build_parser(listed=True).parse_args(argv)
     try:
-        for module in found.custom_imports:
-            importlib.import_module(module)
+        if found.custom_imports:
+            from mmactclr.utils.overrides import import_modules
+            import_modules(found.custom_imports, '--custom-imports')
         parser = build_parser()
         from mmactclr.registry import CONVERTERS
         word = next((word for word in rest if not word.startswith('-')), None)
