@@ -1,5 +1,6 @@
 """Plugins that are found by entry point: broken ones are named, all of them can be left out."""
 
+import importlib.util
 import logging
 import os
 import subprocess
@@ -12,7 +13,7 @@ from mmactclr import plugins
 from mmactclr.apis import list_models
 from mmactclr.apis.build_errors import unknown_type
 from mmactclr.errors import ConfigError
-from mmactclr.registry import MODELS
+from mmactclr.registry import CONVERTERS, MODELS
 from mmactclr.structures import get_layout, list_layouts
 from mmactclr.utils import find_config, load_config
 
@@ -157,3 +158,20 @@ def test_finding_plugins_needs_no_torch(repo_root):
     done = subprocess.run([sys.executable, '-c', code], cwd=repo_root, capture_output=True, text=True, check=True,
                           env=dict(os.environ, PYTHONPATH=str(repo_root)))
     assert done.stdout.strip() == 'False'
+
+
+def test_formats_of_plugins_are_listed(install, repo_root):
+    spec = importlib.util.spec_from_file_location('tool_list', repo_root / 'tools' / 'list.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    own = module.rows('formats')
+    install('takes', 'from mmactclr.datasets.converters import BaseConverter\n'
+                     'from mmactclr.registry import CONVERTERS\n\n'
+                     "@CONVERTERS.register_module('takes')\n"
+                     'class Takes(BaseConverter):\n    """Takes of mine.\n\n    More."""\n'
+                     '    def convert(self, src, dst, *, overwrite=False, strict=False):\n        return None\n')
+    plugins._installed.cache_clear()
+    try:
+        assert 'takes' not in own and module.rows('formats') == {**own, 'takes': 'Takes of mine.'}
+    finally:
+        CONVERTERS._module_dict.pop('takes', None)

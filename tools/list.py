@@ -6,6 +6,7 @@ Example:
 """
 import argparse
 import fnmatch
+import inspect
 import sys
 from pathlib import Path
 
@@ -24,9 +25,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def rows(kind: str) -> dict[str, str]:
     """Names of a kind, and what is said of each."""
-    from mmactclr.plugins import plugin_configs
+    from mmactclr.plugins import find_plugins, plugin_configs
     from mmactclr.utils.cli import registered_in
     from mmactclr.utils.places import PACKAGE, shipped
+    if kind == 'formats' and find_plugins():
+        import mmactclr.datasets.converters  # noqa: F401  (registers the formats)
+        from mmactclr.registry import CONVERTERS
+        return {name: (inspect.getdoc(found) or '').partition('\n')[0]
+                for name, found in sorted(CONVERTERS.module_dict.items())}
     if kind == 'formats':
         return registered_in(PACKAGE / 'datasets' / 'converters', 'CONVERTERS')
     if kind == 'models':
