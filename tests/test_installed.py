@@ -95,6 +95,9 @@ def source(tmp_path_factory) -> Path:
     stale = copy / 'build' / 'lib' / 'mmactclr' / 'removed_long_ago.py'
     stale.parent.mkdir(parents=True)
     stale.touch()
+    # a suite without what it imports is of no use to whoever unpacks an sdist
+    (copy / 'tests').mkdir()
+    (copy / 'tests' / 'test_something.py').touch()
     return copy
 
 
@@ -154,6 +157,7 @@ def test_what_setup_ships_is_what_the_package_looks_for():
 def test_an_sdist_builds_the_same_wheel(source, wheel, tmp_path):
     sdist = build(source, 'sdist', tmp_path / 'dist')
     with tarfile.open(sdist) as archive:
+        assert not [name for name in archive.getnames() if '/tests' in name]
         archive.extractall(tmp_path, filter='data')
     (folder,) = [path for path in tmp_path.iterdir() if path.name.startswith('mmactclr-')]
     again = build(folder, 'wheel', tmp_path / 'wheel')
