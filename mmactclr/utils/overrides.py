@@ -123,7 +123,9 @@ def check_overrides_of_shared(options: Mapping[str, Any], cfg: Mapping[str, Any]
 
 def check_file_of_shared(path: Path, cfg: Mapping[str, Any], sections: Collection[str],
                          shared: Mapping[str, Any]) -> None:
-    """The same for what a config that builds on others states in its own file, as far as it is written out there.
+    """The same for what a config that builds on others changes of theirs in its own file, written out literally.
+
+    Components that it adds, with a ``type`` or ``_delete_`` or in a list, name such places to have them filled in.
 
     Args:
         path: File of the config.
@@ -187,7 +189,15 @@ def _own_fields(path: Path) -> dict[tuple[str, ...], Any]:
                   for target in node.targets if isinstance(target, ast.Name)}
     else:
         fields = parse_plain(path.read_text(encoding='utf-8'), path.suffix)
-    return {(name,): value for name, value in fields.items()} if '_base_' in fields else {}
+    return {(name,): _changes(value) for name, value in fields.items()} if '_base_' in fields else {}
+
+
+def _changes(value: Any) -> Any:
+    """Without new components and lists, which have to name the places that shared fields are written into."""
+    if isinstance(value, Mapping):
+        new = '_delete_' in value or 'type' in value
+        return {key: _changes(one) for key, one in value.items() if not new or isinstance(one, Mapping)}
+    return _UNTOLD if isinstance(value, (list, tuple)) else value
 
 
 def _literal(node: ast.expr) -> Any:

@@ -218,3 +218,15 @@ def test_modules_that_an_override_names_are_imported(tmp_path, monkeypatch):
 def test_a_missing_file_of_another_kind_is_not_the_config_of_that_name(name):
     with pytest.raises(ConfigError, match=rf'{name}.*does not exist.*did you mean {PLAIN}'):
         find_config(name)
+
+
+def test_a_component_that_a_file_adds_names_places_to_have_them_filled_in(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text(
+        f"_base_ = {str(CONFIGS / f'actclr/{PLAIN}.py')!r}\nlayout = 'coco17'\n"
+        "model = dict(backbone=dict(_delete_=True, type='BiGRU', layout='ntu25'))\n"
+        "train_dataloader = dict(dataset=dict(preparation=[dict(type='ResizeFrames', num_frames=8)]))\n"
+    )
+    cfg = load_config(path)
+    assert cfg.model.backbone.layout == 'coco17'
+    assert cfg.train_dataloader.dataset.preparation[0].num_frames == cfg.num_frames != 8
