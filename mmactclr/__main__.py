@@ -9,11 +9,11 @@ The scripts lie in the installed package, or in the checkout that it is imported
 same.
 """
 import os
-import runpy
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 from .utils.cli import first_line
 from .utils.places import shipped
@@ -67,11 +67,23 @@ def main(argv: list[str] | None = None) -> int:
             return 2
         # in the place of this process, so that signals reach it; by the interpreter that has the package
         os.environ.setdefault('PYTHON', sys.executable)
+        os.environ['MMACTCLR_COMMAND'] = f'mmactclr {name}'
         sys.stdout.flush()
         os.execv(bash, [bash, str(path), *words[1:]])
     sys.argv = [f'mmactclr {name}', *words[1:]]
-    runpy.run_path(str(path), run_name='__main__')
+    _run(path)
     return 0
+
+
+def _run(path: Path) -> None:
+    """Run a script as Python does, but under the name that ``sys.argv`` has for it, which runpy would replace."""
+    script, before = ModuleType('__main__'), sys.modules['__main__']
+    script.__file__ = str(path)
+    sys.modules['__main__'] = script
+    try:
+        exec(compile(path.read_bytes(), str(path), 'exec'), vars(script))
+    finally:
+        sys.modules['__main__'] = before
 
 
 if __name__ == '__main__':

@@ -13,6 +13,7 @@ import pytest
 
 from mmactclr.__main__ import commands
 from mmactclr.datasets.synthetic import ACTIONS, Nuisance
+from mmactclr.utils.cli import ToolParser
 from mmactclr.utils.config import SHARED_FIELDS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,7 +69,7 @@ def parser_of(tool: str) -> argparse.ArgumentParser:
         spec.loader.exec_module(module)
         if hasattr(module, 'build_parser'):
             return module.build_parser()
-        patch.setattr(argparse.ArgumentParser, 'parse_args', give)
+        patch.setattr(ToolParser, 'parse_args', give)
         try:
             module.parse_args()
         except Found as found:

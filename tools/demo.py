@@ -20,7 +20,8 @@ CONFIG = 'configs/demo/actclr_motion_demo.py'
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    from mmactclr.utils.cli import ToolParser
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'),
                         help='folder for data, checkpoints, pictures and metrics.json (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='seed of weights, order and augmentation (default: 0)')

@@ -3,7 +3,8 @@
 set -euo pipefail
 
 usage() {
-    cat <<'TEXT'
+    # mmactclr calls it by another name
+    sed "s#bash tools/dist_test[.]sh#${MMACTCLR_COMMAND:-&}#" <<'TEXT'
 usage: bash tools/dist_test.sh CONFIG CKPT GPUS [arguments of tools/test.py]
 
 Evaluates a checkpoint with GPUS processes on this machine, one on each GPU; where there is no GPU, as many processes

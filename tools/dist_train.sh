@@ -3,7 +3,8 @@
 set -euo pipefail
 
 usage() {
-    cat <<'TEXT'
+    # mmactclr calls it by another name
+    sed "s#bash tools/dist_train[.]sh#${MMACTCLR_COMMAND:-&}#" <<'TEXT'
 usage: bash tools/dist_train.sh CONFIG GPUS [arguments of tools/train.py]
 
 Pretrains with GPUS processes on this machine, one on each GPU; where there is no GPU, as many processes on the CPU.

@@ -5,6 +5,7 @@ Example:
     python tools/list.py models
 """
 import argparse
+import difflib
 import fnmatch
 import inspect
 import sys
@@ -15,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    from mmactclr.utils.cli import ToolParser
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('kind', choices=('configs', 'models', 'formats'),
                         help='configs: every config that a tool takes by name; models: published weights, which stand '
                              'for a checkpoint; formats: what convert.py reads')
@@ -47,9 +49,13 @@ def main(argv: list[str] | None = None) -> None:
     """Print the names."""
     args = parse_args(argv)
     from mmactclr.errors import ConfigError
-    found = {name: about for name, about in rows(args.kind).items() if fnmatch.fnmatchcase(name, args.pattern)}
+    known = rows(args.kind)
+    found = {name: about for name, about in known.items() if fnmatch.fnmatchcase(name, args.pattern)}
     if not found:
-        raise ConfigError(f'none of the {args.kind} is like {args.pattern!r}; list.py {args.kind} shows all')
+        near = difflib.get_close_matches(args.pattern.strip('*'), known, n=3)
+        hint = f'did you mean {" or ".join(near)}? ' if near else ''
+        raise ConfigError(f'none of the {args.kind} is like {args.pattern!r}; {hint}{Path(sys.argv[0]).name} '
+                          f'{args.kind} shows all')
     width = max(map(len, found))
     for name, about in found.items():
         print(f'{name:<{width}}  {about}')

@@ -3,7 +3,8 @@
 set -euo pipefail
 
 usage() {
-    cat <<'TEXT'
+    # mmactclr calls it by another name
+    sed "s#bash tools/slurm_test[.]sh#${MMACTCLR_COMMAND:-&}#" <<'TEXT'
 usage: bash tools/slurm_test.sh PARTITION JOB_NAME CONFIG CKPT [arguments of tools/test.py]
        sbatch [arguments of sbatch] tools/slurm_test.sh PARTITION JOB_NAME CONFIG CKPT [arguments of tools/test.py]
 

@@ -6,7 +6,8 @@
 set -euo pipefail
 
 usage() {
-    cat <<'TEXT'
+    # mmactclr calls it by another name
+    sed "s#bash tools/slurm_train[.]sh#${MMACTCLR_COMMAND:-&}#" <<'TEXT'
 usage: bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG [arguments of tools/train.py]
        sbatch [arguments of sbatch] tools/slurm_train.sh PARTITION JOB_NAME CONFIG [arguments of tools/train.py]
 

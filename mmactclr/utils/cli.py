@@ -19,9 +19,47 @@ def in_a_tool() -> bool:
     return _TOOL.get()
 
 
+def command_line() -> list[str]:
+    """Words of the command that runs: those typed after ``mmactclr``, or the interpreter and its script."""
+    script, words = sys.argv[0], sys.argv[1:]
+    return [*script.split(), *words] if script.startswith('mmactclr ') else [sys.executable, script, *words]
+
+
 def spelt(python: str, tool: str) -> str:
     """How whoever called writes something down: as in Python, or as on the command line."""
     return tool if in_a_tool() else python
+
+
+class ToolParser(argparse.ArgumentParser):
+    """Parser of a tool: a choice or an option that does not exist is answered with the nearest ones."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            near = difflib.get_close_matches(str(value), [str(choice) for choice in action.choices or ()], n=3)
+            if near:
+                error.message += f'; did you mean {" or ".join(near)}?'
+            raise
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As in the base class."""
+        found, left = self.parse_known_args(args, namespace)
+        if left:
+            known, hints = sorted(_options(self)), ''
+            for word in (word.partition('=')[0] for word in left if word.startswith('-')):
+                near = difflib.get_close_matches(word, known, n=3)
+                hints += f'; {word}: did you mean {" or ".join(near)}?' if near else ''
+            self.error(f'unrecognized arguments: {" ".join(left)}{hints}')
+        return found
+
+
+def _options(parser: argparse.ArgumentParser) -> set[str]:
+    """Options of a parser and of its sub-commands."""
+    found = {option for action in parser._actions for option in action.option_strings}
+    subs = [sub for action in parser._actions if isinstance(action, argparse._SubParsersAction)
+            for sub in action.choices.values()]
+    return found.union(*map(_options, subs))
 
 
 class OptionsAction(argparse.Action):

@@ -12,6 +12,7 @@ from mmactclr.errors import ConfigError
 from mmactclr.models import STGCN
 from mmactclr.registry import CONVERTERS, DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
 from mmactclr.utils import load_config
+from mmactclr.utils.cli import command_line
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / 'configs/moco/moco_joint_synthetic_xsub.py'
@@ -131,12 +132,41 @@ def test_definitions_are_found_in_packages_and_not_executed(folder):
     (['infer', 'moco_joint_syntetic', 'x.csv'], 1, 'moco_joint_synthetic'),
     (['convert', 'ntuu', 'src', 'dst'], 2, "unknown format 'ntuu'; did you mean ntu?"),
     (['export', 'pyskll', 'src', 'dst'], 2, 'did you mean pyskl?'),
-    (['list', 'configs', 'actclr_4s*'], 1, 'list.py configs shows all'),
-    (['benchmark', 'encodr'], 2, 'encoder'), (['tarin', 'x'], 2, 'did you mean train?')], ids=lambda x: str(x)[:40])
+    (['list', 'configs', 'zzz_4s*'], 1, 'mmactclr list configs shows all'),
+    (['list', 'configs', 'actclr_joint_sinthetic'], 1, 'did you mean actclr_joint_synthetic_xsub'),
+    (['list', 'configs', 'actclr_jont*'], 1, 'did you mean actclr_joint'),
+    (['list', 'modles'], 2, 'did you mean models?'), (['archive', 'subst'], 2, 'did you mean subset'),
+    (['benchmark', 'encoderr'], 2, 'did you mean encoder?'),
+    (['train', 'actclr_joint_synthetic_xsub', '--workdir', 'w'], 2, '--workdir: did you mean --work-dir?'),
+    (['convert', 'synthetic', '-', 'out', '--overwritten'], 2, '--overwritten: did you mean --overwrite?'),
+    (['train', 'x', '--zzz'], 2, 'mmactclr train: error: unrecognized arguments: --zzz'),
+    (['tarin', 'x'], 2, 'did you mean train?')], ids=lambda x: str(x)[:40])
 def test_names_on_the_command_line(tmp_path, words, code, says):
     done = command(tmp_path, *words)
     assert done.returncode == code and 'Traceback' not in done.stderr, done.stderr
     assert says in done.stderr.splitlines()[-1], done.stderr
+
+
+@pytest.mark.parametrize(('words', 'usage'), [
+    (['train', '--help'], 'usage: mmactclr train '), (['benchmark', 'encoder', '--help'], 'usage: mmactclr benchmark '),
+    (['dist-train', '--help'], 'usage: mmactclr dist-train CONFIG'),
+    (['slurm-test', '--help'], 'usage: mmactclr slurm-test PARTITION')], ids=lambda words: str(words[0]))
+def test_usage_names_the_command_that_was_typed(tmp_path, words, usage):
+    done = command(tmp_path, *words)
+    assert done.returncode == 0 and done.stdout.startswith(usage), done.stdout[:200]
+
+
+def test_a_shell_script_is_named_by_its_file(tmp_path):
+    said = subprocess.run(['bash', ROOT / 'tools' / 'dist_train.sh', '--help'], text=True, capture_output=True).stdout
+    assert said.startswith('usage: bash tools/dist_train.sh CONFIG')
+
+
+@pytest.mark.parametrize(('argv', 'words'), [
+    (['mmactclr train', 'x', '--work-dir', 'a b'], ['mmactclr', 'train', 'x', '--work-dir', 'a b']),
+    (['my tools/train.py', 'x'], [sys.executable, 'my tools/train.py', 'x'])], ids=['command', 'script'])
+def test_the_command_that_a_run_records(monkeypatch, argv, words):
+    monkeypatch.setattr(sys, 'argv', argv)
+    assert command_line() == words
 
 
 def test_an_unknown_config_names_weights_as_well():

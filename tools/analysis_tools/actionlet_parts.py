@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    from mmactclr.utils.cli import add_model_and_data
-    parser = argparse.ArgumentParser(
+    from mmactclr.utils.cli import ToolParser, add_model_and_data
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', metavar='FILE', help='CSV file to write as well')
     add_model_and_data(parser, 'both', stream=True)

@@ -21,7 +21,8 @@ CONFIG = 'configs/demo/actclr_motion_demo.py'
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    from mmactclr.utils.cli import ToolParser
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', nargs='?', default=CONFIG,
                         help=f'config file, or the name of a config of this package; default {CONFIG}')
     parser.add_argument('--work-dir', required=True, metavar='DIR', help='folder for all runs')

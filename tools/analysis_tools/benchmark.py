@@ -29,9 +29,9 @@ def build_parser(listed: bool = False) -> argparse.ArgumentParser:
     Args:
         listed: Only name the parts, which takes no import: for the list that ``--help`` shows.
     """
-    from mmactclr.utils.cli import OptionsAction, first_line
+    from mmactclr.utils.cli import OptionsAction, ToolParser, first_line
     from mmactclr.utils.places import PACKAGE
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = parser.add_subparsers(dest='part', required=True, metavar='PART')
     if listed:
         for name in PARTS:

@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    from mmactclr.utils.cli import OptionsAction
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    from mmactclr.utils.cli import OptionsAction, ToolParser
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('work_dir', help='folder of tools/train.py or tools/test.py')
     parser.add_argument('--out', metavar='FILE', help='page to write; default WORK_DIR/report.html')
     parser.add_argument('--checkpoint', metavar='FILE', help='default the newest epoch_N.pth of the work dir')

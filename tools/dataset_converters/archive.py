@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmactclr.errors import ConfigError, DataError  # noqa: E402
-from mmactclr.utils.cli import report_errors  # noqa: E402
+from mmactclr.utils.cli import ToolParser, report_errors  # noqa: E402
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def build_parser() -> argparse.ArgumentParser:
     """One sub-command a task."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     tasks = parser.add_subparsers(dest='task', metavar='TASK', required=True)
 
     def add(name: str, about: str, run, source: str = 'SRC', several: bool = False) -> argparse.ArgumentParser:

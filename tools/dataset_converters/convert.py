@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmactclr.errors import MMActCLRError  # noqa: E402
 from mmactclr.plugins import find_plugins  # noqa: E402
-from mmactclr.utils.cli import registered_in, require_known  # noqa: E402
+from mmactclr.utils.cli import ToolParser, registered_in, require_known  # noqa: E402
 from mmactclr.utils.places import PACKAGE  # noqa: E402
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def build_parser(listed: bool = False) -> argparse.ArgumentParser:
     Args:
         listed: Only name the formats of this package, which takes no import: for the list that ``--help`` shows.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Convert motion data into a skeleton archive.',
         epilog='convert.py FORMAT --help shows the options of a format. A converter of your own '
                'joins the list with --custom-imports MODULE before FORMAT.')

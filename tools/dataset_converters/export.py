@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmactclr.errors import MMActCLRError  # noqa: E402
 from mmactclr.plugins import find_plugins  # noqa: E402
-from mmactclr.utils.cli import registered_in, require_known  # noqa: E402
+from mmactclr.utils.cli import ToolParser, registered_in, require_known  # noqa: E402
 from mmactclr.utils.places import PACKAGE  # noqa: E402
 
 
@@ -23,7 +23,7 @@ def build_parser(listed: bool = False) -> argparse.ArgumentParser:
     Args:
         listed: Only name the formats of this package, which takes no import: for the list that ``--help`` shows.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Write a skeleton archive in a format that other code reads.',
         epilog='export.py FORMAT --help shows the options of a format. An exporter of your own joins the list with '
                '--custom-imports MODULE before FORMAT.')

@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    from mmactclr.utils.cli import ToolParser
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint', metavar='CKPT', help='checkpoint of tools/train.py, or a converted public one')
     parser.add_argument('out', metavar='OUT.onnx', type=Path, help='file to write')
     parser.add_argument('--part', choices=('embedding', 'recognizer', 'actionlet'),

@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    from mmactclr.utils.cli import ToolParser
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint', metavar='CKPT', help='checkpoint of tools/train.py')
     parser.add_argument('about', metavar='ABOUT', help='YAML file that describes it; an earlier card serves as well')
     parser.add_argument('--out', metavar='DIR', help='folder to write to; default mmactclr/zoo of this package')

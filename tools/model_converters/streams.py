@@ -18,7 +18,8 @@ STREAMS = ('joint', 'motion', 'bone')
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    from mmactclr.utils.cli import ToolParser
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument('--config', help='config of all streams, for checkpoints without a model card')
     common.add_argument('--overwrite', action='store_true', help='replace DST if it exists')

@@ -38,8 +38,8 @@ SPACE_CAPTION = ('Numbers are frames; a row has one scale. The floor is as low a
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    from mmactclr.utils.cli import OptionsAction, add_view
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    from mmactclr.utils.cli import OptionsAction, ToolParser, add_view
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', metavar='CONFIG_OR_ARCHIVE',
                         help='archive folder, config file, or the name of a config of this package')
     parser.add_argument('--out', metavar='DIR', help='folder to write to; default work_dirs/browse/NAME')

@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    from mmactclr.utils.cli import add_model_and_data, file_name
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    from mmactclr.utils.cli import ToolParser, add_model_and_data, file_name
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', required=True, type=file_name('.png'), metavar='FILE', help='PNG file to write')
     parser.add_argument('--class', dest='shown', metavar='NAME', help='class of what is drawn; default any')
     parser.add_argument('--num', type=int, default=128, help='sequences that the numbers are the mean of; default 128')

@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    from mmactclr.utils.cli import add_model_and_data, add_view, file_name
-    parser = argparse.ArgumentParser(
+    from mmactclr.utils.cli import ToolParser, add_model_and_data, add_view, file_name
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', required=True, type=file_name('.png'), metavar='FILE', help='PNG file to write')
     parser.add_argument('--num', type=int, default=6,

@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    from mmactclr.utils.cli import add_model_and_data, file_name
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    from mmactclr.utils.cli import ToolParser, add_model_and_data, file_name
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', required=True, type=file_name('.png'), metavar='FILE', help='PNG file to write')
     parser.add_argument('--method', choices=['tsne', 'umap'], default='tsne', help='default tsne')
     parser.add_argument('--perplexity', type=float, default=30., help='neighbours that count; default 30')

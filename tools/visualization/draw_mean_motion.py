@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    from mmactclr.utils.cli import add_config_options, file_name
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    from mmactclr.utils.cli import ToolParser, add_config_options, file_name
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file, or the name of a config of this package')
     parser.add_argument('--checkpoint', metavar='FILE', help='checkpoint whose anchor is drawn, too')
     parser.add_argument('--out', required=True, type=file_name('.png'), metavar='FILE', help='PNG file to write')

@@ -4,7 +4,6 @@ import os
 import platform
 import shlex
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from mmengine.runner import Runner
 from mmactclr.engine.data_watch import archives_of
 from mmactclr.registry import HOOKS
 from mmactclr.utils import recipe_hash, write_json
+from mmactclr.utils.cli import command_line
 from mmactclr.version import __version__
 
 RUNS = 'run.json'
@@ -87,7 +87,7 @@ def describe_run(runner: Runner) -> dict[str, Any]:
         'device': torch.cuda.get_device_name(device) if device.type == 'cuda' else f'CPU ({platform.machine()})',
         'host': platform.node(), 'epoch': runner.epoch, 'iteration': runner.iter,
         'resumed_from': str(runner._load_from) if runner._resume and runner._load_from else None,
-        'command': shlex.join([sys.executable, *sys.argv]),
+        'command': shlex.join(command_line()),
         'environment': {key: os.environ[key] for key in (
             'OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'MKL_CBWR', 'CUDA_VISIBLE_DEVICES', 'SLURM_JOB_ID',
             'SLURM_RESTART_COUNT') if key in os.environ}}
