@@ -206,6 +206,8 @@ def test_an_unknown_command_is_answered_with_the_nearest(installed, home):
 
 def test_training_by_name(trained):
     assert (trained / 'epoch_1.pth').is_file() and (trained / 'metrics.json').is_file()
+    (start,) = json.loads((trained / 'run.json').read_text())
+    assert start['command'].startswith('mmactclr train actclr_joint_synthetic_xsub --work-dir first ')
 
 
 def test_testing_by_name(installed, home, trained):

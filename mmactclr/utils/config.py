@@ -151,7 +151,7 @@ def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> C
         raise ConfigError(f'{path}: the config could not be read: {type(error).__name__}: {error}') from error
     of_file = cfg.to_dict()
     if options:
-        check_fields(cfg, options, path)
+        check_fields(cfg, options, path, SHARED_FIELDS)
         try:
             check_names(options)
             cfg.merge_from_dict(dict(options))

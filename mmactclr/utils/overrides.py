@@ -25,7 +25,7 @@ RUNNER_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_schedu
 _UNTOLD = object()
 
 
-def check_fields(cfg: Config, options: Mapping[str, Any], path: Path) -> None:
+def check_fields(cfg: Config, options: Mapping[str, Any], path: Path, shared: Collection[str]) -> None:
     """Refuse an override whose first name neither the config nor mmengine's Runner knows: it would do nothing.
 
     The same goes for the name of a default hook, unless it comes with a type.
@@ -34,9 +34,10 @@ def check_fields(cfg: Config, options: Mapping[str, Any], path: Path) -> None:
         cfg: Config before the overrides.
         options: Overrides by dotted key.
         path: File of the config.
+        shared: Names of the shared fields.
 
     Raises:
-        ConfigError: If there is one; the message has the nearest names.
+        ConfigError: If there is one; the message has the nearest names, or the places to override.
     """
     known = {*cfg.keys(), *inspect.signature(Runner.__init__).parameters, *_RUNNER_READS}
     for option in options:
@@ -45,6 +46,7 @@ def check_fields(cfg: Config, options: Mapping[str, Any], path: Path) -> None:
             near = difflib.get_close_matches(name, known, n=3)
             hint = f'did you mean {" or ".join(near)}?' if near else f'the config has {", ".join(sorted(cfg.keys()))}'
             raise ConfigError(f'--cfg-options {option}: there is no {name!r} in {path}; {hint}')
+    _check_helpers(cfg.to_dict(), [option for option in options if option.split('.')[0] not in shared], path)
     hooks = {*(cfg.get('default_hooks') or {}), *RUNNER_HOOKS}
     for option, value in options.items():
         first, *rest = option.split('.')
@@ -54,6 +56,33 @@ def check_fields(cfg: Config, options: Mapping[str, Any], path: Path) -> None:
             hint = f'did you mean {" or ".join(near)}?' if near else f'there are {", ".join(sorted(hooks))}'
             raise ConfigError(f'--cfg-options {option}: there is no hook {rest[0]!r} in default_hooks of {path}; '
                               f'{hint} A new one needs a type: default_hooks.{rest[0]}.type=...')
+
+
+def _check_helpers(cfg: Mapping[str, Any], options: Iterable[str], path: Path) -> None:
+    """Refuse an override of a variable of the file, such as ``weak``, whose value was put into its places already."""
+    read = {*inspect.signature(Runner.__init__).parameters, *_RUNNER_READS}
+    for option in options:
+        name = option.split('.')[0]
+        value = cfg.get(name)
+        # of a number it cannot be told where it was put
+        if name in read or not value or not isinstance(value, (dict, list, tuple)):
+            continue
+        places = [place for field in cfg if field in read for place in _places(cfg[field], value, field)]
+        if places:
+            instead = ' and '.join(place + option[len(name):] for place in places)
+            raise ConfigError(f'--cfg-options {option}: {name!r} is a variable of {path}, whose value was put into its '
+                              f'places when the file was read; override {instead} instead')
+
+
+def _places(node: Any, value: Any, where: str) -> Iterator[str]:
+    if _plain(node) == _plain(value):
+        yield where
+    elif isinstance(node, Mapping):
+        for key, one in node.items():
+            yield from _places(one, value, f'{where}.{key}')
+    elif isinstance(node, (list, tuple)):
+        for i, one in enumerate(node):
+            yield from _places(one, value, f'{where}.{i}')
 
 
 def import_named(imports: Any, path: Path) -> None:

@@ -230,3 +230,12 @@ def test_a_component_that_a_file_adds_names_places_to_have_them_filled_in(tmp_pa
     cfg = load_config(path)
     assert cfg.model.backbone.layout == 'coco17'
     assert cfg.train_dataloader.dataset.preparation[0].num_frames == cfg.num_frames != 8
+
+
+def test_an_override_of_a_variable_of_the_file_is_refused_with_its_places():
+    with pytest.raises(ConfigError, match=r"'weak' is a variable of .*override (\S+) and") as error:
+        load_config(PLAIN, {'weak.0.low': 0.5})
+    places = str(error.value).split('override ')[1].removesuffix(' instead').split(' and ')
+    assert {place.split('.')[3] for place in places} == {'query', 'key', 'act'}
+    changed = load_config(PLAIN, dict.fromkeys(places, 0.5))
+    assert [changed.model.data_preprocessor.views[view].joints[0].low for view in ('query', 'key', 'act')] == [0.5] * 3
