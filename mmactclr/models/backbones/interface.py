@@ -33,7 +33,7 @@ class SkeletonBackbone(BaseModule):
         temporal_stride: Frames per cell of the feature map; T' is ceil(T / temporal_stride).
 
     Raises:
-        ConfigError: If there is no unit, or a strided one does not exist.
+        ConfigError: If there is no unit, a width is no number from 1 up, or a strided unit does not exist.
     """
 
     def __init__(self, layout: str | Mapping[str, Any] | Layout, in_channels: int, channels: Sequence[int],
@@ -41,8 +41,9 @@ class SkeletonBackbone(BaseModule):
         super().__init__(init_cfg)
         self.layout = get_layout(layout)
         name = type(self).__name__
-        if not channels or min(channels) < 1:
-            raise ConfigError(f'{name}: channels is {list(channels)}, expected the width of every unit, 1 or more')
+        check_widths(name, in_channels, channels)
+        if not _are_numbers(strided_units):
+            raise ConfigError(f'{name}: strided_units is {strided_units!r}, expected a list of units, such as [2]')
         outside = [unit for unit in strided_units if not 1 <= unit <= len(channels)]
         if outside:
             raise ConfigError(f'{name}: strided_units {outside} do not exist; units are numbered from '
@@ -69,6 +70,34 @@ class SkeletonBackbone(BaseModule):
         n, c, t, v = x.shape
         x = self.data_bn(x.permute(0, 3, 1, 2).reshape(n, v * c, t))
         return x.view(n, v, c, t).permute(0, 2, 3, 1)
+
+
+def check_widths(name: str, in_channels: int, channels: Sequence[int], multiple_of: int = 1, why: str = '') -> None:
+    """Refuse widths of an encoder that cannot be.
+
+    Args:
+        name: The encoder, named in messages.
+        in_channels: Coordinates per joint.
+        channels: Width of every unit.
+        multiple_of: What every width has to be a multiple of.
+        why: The reason for that, for the message.
+
+    Raises:
+        ConfigError: If ``in_channels`` or a width is no whole number from 1 up, there is no width, or one is uneven.
+    """
+    if not _are_numbers([in_channels]) or in_channels < 1:
+        raise ConfigError(f'{name}: in_channels is {in_channels!r}, expected the coordinates of a joint, 1 or more')
+    if not _are_numbers(channels) or not channels or min(channels) < 1:
+        raise ConfigError(f'{name}: channels is {channels!r}, expected the width of every unit, 1 or more: a list such '
+                          'as [64, 128]')
+    uneven = [width for width in channels if multiple_of < 1 or width % multiple_of]
+    if uneven:
+        raise ConfigError(f'{name}: channels has {uneven}, expected {why}')
+
+
+def _are_numbers(values: Any) -> bool:
+    """Whether something is a list or tuple of whole numbers."""
+    return isinstance(values, Sequence) and all(isinstance(each, int) and not isinstance(each, bool) for each in values)
 
 
 def strides_of(channels: Sequence[int], strided_units: Sequence[int]) -> list[int]:
