@@ -12,6 +12,8 @@ from mmactclr.utils import eval_mode
 
 # long enough for the strides of every recipe to show
 _PROBE_FRAMES = 32
+# lengths that tell ceil(T / stride) from other roundings, the shortest among them
+_UNEVEN_FRAMES = (33, 1)
 
 
 class SkeletonBackbone(BaseModule):
@@ -120,7 +122,8 @@ def feature_width(backbone: nn.Module, layout: Layout, who: str) -> int:
     return declared if declared is not None else _encode_nothing(backbone, layout, who).shape[1]
 
 
-def check_feature_map(backbone: nn.Module, layout: Layout, who: str, keeps_joints: bool = False) -> None:
+def check_feature_map(backbone: nn.Module, layout: Layout, who: str, keeps_joints: bool = False,
+                      whole_cells: bool = False) -> None:
     """Make sure that an encoder gives the map that it declares, before a run depends on it.
 
     A sequence of zeros goes through it in eval mode.
@@ -130,6 +133,8 @@ def check_feature_map(backbone: nn.Module, layout: Layout, who: str, keeps_joint
         layout: Layout of the V joints that it will see.
         who: The method, named in messages.
         keeps_joints: Whether the map must have a column for each joint, in the order of the layout.
+        whole_cells: Whether the method needs ``temporal_stride`` and, of any length T from 1 up, a map of
+            ceil(T / temporal_stride) cells.
 
     Raises:
         ConfigError: If it cannot encode such joints, or ``out_channels``, ``temporal_stride`` or the joints of the map
@@ -145,20 +150,33 @@ def check_feature_map(backbone: nn.Module, layout: Layout, who: str, keeps_joint
         raise ConfigError(f'{who}: the feature map of {name} has {joints} joints, layout {layout.name!r} has '
                           f'{layout.num_joints}; the method tells joints apart on the map, so the backbone must keep '
                           "them: (N, C, T, V) -> (N, C', T', V)")
-    if keeps_joints and stride is not None and cells != -(-_PROBE_FRAMES // stride):
+    if stride is None:
+        if whole_cells:
+            raise ConfigError(f'{who}: {name} has no temporal_stride, the frames of a cell of its feature map, which '
+                              'blocks are measured in; give it that attribute')
+        return
+    if not isinstance(stride, int) or stride < 1:
+        raise ConfigError(f'{who}: {name}.temporal_stride is {stride!r}, expected the frames of a cell, 1 or more')
+    if cells != -(-_PROBE_FRAMES // stride):
         raise ConfigError(f'{who}: {name}.temporal_stride is {stride}, but {_PROBE_FRAMES} frames become {cells} cells '
                           f'and not {-(-_PROBE_FRAMES // stride)}; correct the attribute')
+    for frames in _UNEVEN_FRAMES if whole_cells else ():
+        cells = _encode_nothing(backbone, layout, who, frames).shape[2]
+        if cells != -(-frames // stride):
+            raise ConfigError(f'{who}: {name} makes {cells} cells of {frames} frames, expected '
+                              f'{-(-frames // stride)}: the method pastes cells, so the last one counts though it is '
+                              'not full, ceil(T / temporal_stride); pad the time, as with ceil_mode=True in a pooling')
 
 
 @torch.no_grad()
-def _encode_nothing(backbone: nn.Module, layout: Layout, who: str) -> Tensor:
+def _encode_nothing(backbone: nn.Module, layout: Layout, who: str, frames: int = _PROBE_FRAMES) -> Tensor:
     """Feature map of two persons at rest.
 
     Raises:
         ConfigError: If there is none.
     """
     name = type(backbone).__name__
-    shape = (2, getattr(backbone, 'in_channels', 3), _PROBE_FRAMES, layout.num_joints)
+    shape = (2, getattr(backbone, 'in_channels', 3), frames, layout.num_joints)
     like = next(backbone.parameters(), torch.zeros(()))
     try:
         with eval_mode(backbone):
