@@ -4,17 +4,19 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.registry import Registry
 
-from .errors import ConfigError
+from .errors import ConfigError, did_you_mean, near_names
 from .plugins import describe_broken
 
 _UNKNOWN = re.compile(r'(\S+) is not in the \S+::(.+?) registry')
 _UNEXPECTED = re.compile(r"(?:(\w+)\.__init__|(\w+))\(\) got an unexpected keyword argument '(\w+)'")
+_MISSING = re.compile(r'(?:(\w+)\.__init__|(\w+))\(\) missing \d+ required [\w-]+ arguments?: (.+)')
+_UNTYPED = re.compile(r'`cfg` or `default_args` must contain the key "type"')
 # a folder on the path may be a home directory
 _MOST_FILES, _MOST_BYTES = 400, 10 ** 6
 
@@ -54,21 +56,54 @@ def describe(error: Exception, known: dict[str, Any], folders: Iterable[Path] = 
     unknown = _UNKNOWN.match(text) if isinstance(error, KeyError) else None
     if unknown:
         return unknown_type(unknown[1], unknown[2], known, folders)
+    if isinstance(error, KeyError) and _UNTYPED.match(text):
+        return untyped(_last_value(error, 'cfg'))
     unexpected = _UNEXPECTED.search(text) if isinstance(error, TypeError) else None
-    if not unexpected:
+    missing = _MISSING.search(text) if isinstance(error, TypeError) else None
+    found = unexpected or missing
+    if not found:
         return None
-    owner, word = unexpected[1] or unexpected[2], unexpected[3]
-    component = next((each for each in known.values() if owner in _names(each)), None)
-    return None if component is None else unknown_argument(component, word)
+    owner, words = found[1] or found[2], found[3]
+    # what a component calls with arguments of the config, such as the memory of a method, is no component
+    component = next((each for each in known.values() if owner in _names(each)), None) or _last_value(error, owner)
+    if not callable(component):
+        return None
+    return unknown_argument(component, words) if unexpected else missing_argument(component, words)
+
+
+def _last_value(error: Exception, name: str) -> Any:
+    """What a name stood for where an error was raised; None if nothing of ours or of mmengine's did."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return None
+    frame = trace.tb_frame
+    return frame.f_locals.get(name, frame.f_globals.get(name))
+
+
+def untyped(config: Any) -> str:
+    """Words for a description of a component that does not say which."""
+    names = list(map(str, config)) if isinstance(config, Mapping) else []
+    near = near_names('type', names)
+    hint = f'{near[0]!r} should be called type' if near else "add type='NAME'"
+    return f'a component is described by {", ".join(names) or "nothing"} and has no type; {hint}'
+
+
+def missing_argument(component: Any, words: str) -> str:
+    """Words for arguments of a component that have to be given and are not, as Python lists them."""
+    return f'{component.__name__} needs {words}, which is not given; it takes ' \
+           f'{", ".join(_taken(component))}, see its docstring'
 
 
 def _names(component: Any) -> set[str]:
-    return {each.__name__ for each in component.__mro__} if inspect.isclass(component) else {component.__name__}
+    return {each.__name__ for each in component.__mro__} if inspect.isclass(component) else {
+        getattr(component, '__name__', '')}
 
 
 def unknown_type(name: str, kind: str, known: Iterable[str], folders: Iterable[Path] = ()) -> str:
     """Words for a ``type`` that no registry of a kind (``model``, ``hook``, ...) knows."""
-    near = difflib.get_close_matches(name.rpartition('.')[2], known, n=3)
+    near = near_names(name.rpartition('.')[2], known)
     said = f'type {name!r} is not registered as {kind}' + (f' (close to {", ".join(near)})' if near else '')
     found = next(find_definitions(name.rpartition('.')[2], folders), None)
     if found is None:
@@ -82,10 +117,13 @@ def unknown_type(name: str, kind: str, known: Iterable[str], folders: Iterable[P
 
 def unknown_argument(component: Any, word: str) -> str:
     """Words for an argument that a component does not take."""
-    taken = [name for name in _arguments(component) if name not in ('self', 'args', 'kwargs')]
-    near = difflib.get_close_matches(word, taken, n=3)
-    hint = f'did you mean {" or ".join(near)}? ' if near else ''
-    return f'{component.__name__} has no argument {word!r}; {hint}It takes {", ".join(taken)}, see its docstring'
+    taken = _taken(component)
+    return f'{component.__name__} has no argument {word!r}; {did_you_mean(word, taken)}It takes ' \
+           f'{", ".join(taken)}, see its docstring'
+
+
+def _taken(component: Any) -> list[str]:
+    return [name for name in _arguments(component) if name not in ('self', 'args', 'kwargs')]
 
 
 def _arguments(component: Any) -> list[str]:

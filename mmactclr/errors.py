@@ -2,6 +2,8 @@
 
 Every message names the file or field, what was found, what was expected and what to do.
 """
+import difflib
+from collections.abc import Iterable
 
 
 class MMActCLRError(ValueError):
@@ -22,3 +24,28 @@ class ExportError(MMActCLRError):
 
 class RunError(MMActCLRError):
     """What a run stands on failed while it ran: a disk that is full or read-only, a process that was lost."""
+
+
+def near_names(word: str, known: Iterable[str]) -> list[str]:
+    """Up to three names that a word may stand for, nearest first; case and underscores do not count.
+
+    A name that begins with the word is near as well.
+    """
+    names = dict.fromkeys(known)
+    wanted = _bare(word)
+    near = [name for name in names if _bare(name) == wanted]
+    if len(wanted) > 2:
+        near += sorted((name for name in names if _bare(name).startswith(wanted)), key=len)
+    for bare in difflib.get_close_matches(wanted, {_bare(name) for name in names}, n=3):
+        near += [name for name in names if _bare(name) == bare]
+    return list(dict.fromkeys(near))[:3]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``did you mean A or B? `` for a word that may stand for a known name, else nothing."""
+    near = near_names(word, known)
+    return f'did you mean {" or ".join(near)}? ' if near else ''
+
+
+def _bare(name: str) -> str:
+    return name.casefold().replace('_', '').replace('-', '')

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / 'docs' / 'plugin_template'
-CONVERT, TRAIN = ROOT / 'tools' / 'dataset_converters' / 'convert.py', ROOT / 'tools' / 'train.py'
+CONVERT = ROOT / 'tools' / 'dataset_converters' / 'convert.py'
 SMALL = [
     'num_frames=16', 'train_dataloader.batch_size=8', 'train_cfg.max_epochs=1', 'param_scheduler.T_max=1',
     'default_hooks.checkpoint.interval=1', 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None']
@@ -38,6 +37,33 @@ def copy_template(folder: Path) -> Path:
     return Path(shutil.copytree(TEMPLATE, folder, ignore=junk))
 
 
+def blocks(folder: Path, heading: str) -> dict[str, str]:
+    """Code of a section of the README by language."""
+    section = (folder / 'README.md').read_text().partition(f'## {heading}\n')[2].partition('\n## ')[0]
+    found = dict(re.findall(r'```(\w+)\n(.*?)```', section, re.DOTALL))
+    assert 'bash' in found
+    return found
+
+
+def follow(commands: str, python: Path, folder: Path) -> str:
+    """Run commands of the README as they stand, but for pip and pytest; runs are made short at the end of their line.
+
+    Returns:
+        What they printed.
+    """
+    lines = [line for line in commands.splitlines() if not line.startswith(('pip install', 'pytest'))]
+    lines = [' '.join([line, '--cfg-options', *(SMALL if 'simsiam' in line else ACTCLR)]) if ' train ' in line
+             else line for line in lines]
+    assert any(' convert ' in line for line in lines) and any(' train ' in line for line in lines)
+    command = folder / 'bin' / 'mmactclr'
+    command.parent.mkdir()
+    # the script that pip makes of the entry point
+    command.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT}${{PYTHONPATH:+:$PYTHONPATH}} exec {python} -m mmactclr "$@"\n')
+    command.chmod(0o755)
+    done = run('bash', '-euc', '\n'.join(lines), folder=folder, PATH=f'{command.parent}:{os.environ["PATH"]}')
+    return done.stdout + done.stderr
+
+
 @pytest.fixture(scope='module')
 def takes(tmp_path_factory) -> Path:
     """Recordings in the format that the template's converter reads: two classes of two subjects."""
@@ -56,10 +82,7 @@ def takes(tmp_path_factory) -> Path:
 def renamed(tmp_path_factory) -> Path:
     """A copy that is called ``limbs``, by the commands of its README."""
     folder = copy_template(tmp_path_factory.mktemp('user') / 'limbs')
-    section = (folder / 'README.md').read_text().partition('## Rename it')[2]
-    commands = re.search(r'```bash\n(.*?)```', section, re.DOTALL)
-    assert commands is not None
-    run('bash', '-euc', commands[1], folder=folder)
+    run('bash', '-euc', blocks(folder, 'Rename it')['bash'], folder=folder)
     left = [path for path in folder.rglob('*') if 'myplugin' in path.name
             or path.is_file() and 'myplugin' in path.read_text()]
     assert not left
@@ -80,18 +103,17 @@ def python(tmp_path_factory, renamed) -> Path:
 
 
 @pytest.fixture(scope='module')
-def archive(python, takes, tmp_path_factory) -> Path:
-    """What the installed converter wrote."""
-    folder = tmp_path_factory.mktemp('converted')
-    said = run(python, CONVERT, 'takejson', takes, 'archive', '--test-subjects', 'cleo', folder=folder).stdout
+def followed(python, renamed, takes) -> tuple[Path, str]:
+    """The renamed folder after the commands that use it, and what they printed."""
+    shutil.copytree(takes, renamed / 'recordings')
+    said = follow(blocks(renamed, 'Install and use it')['bash'], python, renamed)
     assert '24 sequences, 2 classes' in said and 'xsub 16/8' in said
-    return folder / 'archive'
+    return renamed, said
 
 
-@pytest.fixture
-def weights(tmp_path) -> Callable[[str], dict[str, torch.Tensor]]:
-    """Reads the weights that a run of one epoch left in a folder."""
-    return lambda name: torch.load(tmp_path / name / 'epoch_1.pth', weights_only=True)['state_dict']
+def weights(folder: Path, name: str) -> dict[str, torch.Tensor]:
+    """What a run of one epoch left."""
+    return torch.load(folder / 'work_dirs' / name / 'epoch_1.pth', weights_only=True)['state_dict']
 
 
 def test_its_own_tests_pass(python, renamed):
@@ -114,26 +136,30 @@ def test_what_it_adds_is_listed_as_ours_is(python, tmp_path):
     assert 'takejson One JSON file a recording' in ' '.join(' '.join(formats).split())
 
 
-def test_actclr_trains_with_its_backbone_and_transform_through_the_entry_point(python, archive, tmp_path, weights):
-    said = run(python, TRAIN, 'actclr_joint_takes_xsub', '--work-dir', 'out', '--cfg-options',
-               f'data_root={archive}', *ACTCLR, folder=tmp_path)
-    assert 'plugin limbs: limbs 0.1.0' in said.stdout + said.stderr
-    assert 'backbone_k.joints.in_proj_weight' in weights('out')
+def test_the_readme_shows_a_recording_as_the_converter_reads_it(takes):
+    shown = json.loads(blocks(TEMPLATE, 'Install and use it')['json'])
+    written = json.loads(next(takes.iterdir()).read_text())
+    assert shown.keys() == written.keys()
+    assert np.ndim(shown['frames']) == np.ndim(written['frames']) and np.shape(shown['frames'])[-1] == 3
 
 
-def test_its_method_pretrains(python, archive, tmp_path, weights):
-    run(python, TRAIN, 'simsiam_joint_takes_xsub', '--work-dir', 'out', '--cfg-options', f'data_root={archive}',
-        *SMALL, folder=tmp_path)
-    assert 'predictor.layers.0.weight' in weights('out')
-    [log] = (tmp_path / 'out').rglob('scalars.json')
+def test_actclr_trains_with_its_backbone_and_transform_through_the_entry_point(followed):
+    folder, said = followed
+    assert 'plugin limbs: limbs 0.1.0' in said
+    assert 'backbone_k.joints.in_proj_weight' in weights(folder, 'actclr')
+
+
+def test_its_method_pretrains(followed):
+    folder, _ = followed
+    assert 'predictor.layers.0.weight' in weights(folder, 'simsiam')
+    [log] = (folder / 'work_dirs' / 'simsiam').rglob('scalars.json')
     assert -1 <= json.loads(log.read_text().splitlines()[-1])['loss_simsiam'] <= 1
 
 
-def test_actclr_trains_with_a_package_that_is_not_installed(archive, tmp_path, weights):
-    source = copy_template(tmp_path / 'copy') / 'src'
-    (tmp_path / 'mine.py').write_text(
-        "_base_ = 'copy/src/myplugin/configs/actclr_joint_takes_xsub.py'\n"
-        "custom_imports = dict(imports=['myplugin'])\n")
-    run(sys.executable, TRAIN, 'mine.py', '--work-dir', 'out', '--cfg-options', f'data_root={archive}', *ACTCLR,
-        folder=tmp_path, PYTHONPATH=str(source))
-    assert 'backbone_k.joints.in_proj_weight' in weights('out')
+def test_actclr_trains_with_a_package_that_is_not_installed(takes, tmp_path):
+    folder = copy_template(tmp_path / 'copy')
+    shutil.copytree(takes, folder / 'recordings')
+    code = blocks(folder, 'Use it without installing it')
+    (folder / 'my_config.py').write_text(code['python'])
+    assert 'xsub 16/8' in follow(code['bash'], Path(sys.executable), folder)
+    assert 'backbone_k.joints.in_proj_weight' in weights(folder, 'mine')

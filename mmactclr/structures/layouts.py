@@ -11,7 +11,7 @@ from functools import cached_property
 from operator import index
 from typing import Any, SupportsIndex
 
-from mmactclr.errors import ConfigError
+from mmactclr.errors import ConfigError, did_you_mean
 from mmactclr.plugins import load_plugins
 
 from .builtin_layouts import BUILTIN
@@ -362,8 +362,8 @@ def get_layout(layout: 'str | Layout | Mapping[str, Any]') -> Layout:
     if layout not in _LAYOUTS:
         load_plugins()
     if layout not in _LAYOUTS:
-        raise ConfigError(f'layout {layout!r} is not known; there are {", ".join(list_layouts())}. '
-                          'Register your own with mmactclr.structures.register_layout')
+        raise ConfigError(f'layout {layout!r} is not known; {did_you_mean(str(layout), _LAYOUTS)}There are '
+                          f'{", ".join(list_layouts())}. Register your own with mmactclr.structures.register_layout')
     return _LAYOUTS[layout]
 
 

@@ -75,6 +75,19 @@ def test_a_config_that_leaves_the_model_to_the_checkpoint(trained, settings):
         init_model(cfg)
 
 
+def test_what_only_training_needs_may_be_missing_and_is_not_listed(trained, settings, tmp_path, capfd):
+    checkpoint = torch.load(trained, weights_only=True)
+    kept = {name: value for name, value in checkpoint['state_dict'].items() if '_k.' not in name}
+    torch.save({'meta': {'mmactclr': checkpoint['meta']['mmactclr']}, 'state_dict': kept}, tmp_path / 'short.pth')
+    whole = run_test(evaluated(settings()), trained, tmp_path / 'a')
+    capfd.readouterr()
+    assert run_test(evaluated(settings()), tmp_path / 'short.pth', tmp_path / 'b') == whole
+    said = ''.join(capfd.readouterr()) + ''.join(path.read_text() for path in (tmp_path / 'b').rglob('*.log'))
+    assert 'missing keys' not in said
+    assert sum('which only training needs' in line for line in said.splitlines()) <= 2
+    assert sum('backbone_k.' in line for line in said.splitlines()) == 0
+
+
 def test_old_checkpoints_need_a_config(bare, settings):
     assert init_model(settings(), bare).card is None
     assert init_model(settings()).card is None

@@ -27,6 +27,8 @@ CONFIGS = {
     'type': ("model = dict(backbone=dict(type='STGNC'))", ['model.backbone', "'STGNC'", 'STGCN', 'custom_imports']),
     'unimported': ("model = dict(backbone=dict(_delete_=True, type='NetOfMine'))",
                    ['model.backbone', "'NetOfMine'", "custom_imports=dict(imports=['nets_of_mine'])"]),
+    'argument_below': ("model = dict(backbone=dict(graph=dict(stratgy='spatial')))",
+                       ['model.backbone', "'stratgy'; did you mean strategy"]),
     'no_module': ("custom_imports = dict(imports=['nets_of_mne'])", ['nets_of_mne', 'did you mean nets_of_mine']),
     'argument': ('model = dict(backbone=dict(chanels=[4, 8]))',
                  ['model.backbone', "STGCN has no argument 'chanels'", 'did you mean channels', 'strided_units']),
@@ -38,7 +40,7 @@ CONFIGS = {
     'metric': ("train_dataloader = dict(batch_size=6)\nval_evaluator = [dict(type='KNNEvaluater')]",
                ['val_evaluator.0', 'KNNEvaluator']),
     'optimizer': ("optim_wrapper = dict(optimizer=dict(type='SDG'))", ['SDG', 'close to SGD'])}
-BUILT_FROM_THE_MODEL = ('type', 'unimported', 'no_module', 'argument')
+BUILT_FROM_THE_MODEL = ('type', 'unimported', 'no_module', 'argument', 'argument_below')
 
 
 @pytest.fixture
@@ -80,6 +82,8 @@ def test_from_python(folder, name):
 @pytest.mark.parametrize(('registry', 'name', 'near'), [
     (MODELS, 'STGNC', 'STGCN'), (MODELS, 'InfoNCELos', 'InfoNCELoss'), (HOOKS, 'MemoryBankHok', 'MemoryBankHook'),
     (TRANSFORMS, 'RandomSheer', 'RandomShear'), (METRICS, 'KNNEvaluatr', 'KNNEvaluator'),
+    (MODELS, 'bigru', 'BiGRU'), (MODELS, 'stgcn', 'STGCN'), (MODELS, 'ctr_gcn', 'CTRGCN'), (MODELS, 'actclr', 'ActCLR'),
+    (MODELS, 'moco', 'MoCo'), (METRICS, 'KNN', 'KNNEvaluator'),
     (DATASETS, 'SkeletonDatset', 'SkeletonDataset'), (CONVERTERS, 'ntuu', 'ntu')], ids=lambda x: getattr(x, 'name', x))
 def test_building_from_a_registry(registry, name, near):
     with pytest.raises(ConfigError, match=rf'{name}.*close to.*\b{near}\b'):
@@ -89,6 +93,34 @@ def test_building_from_a_registry(registry, name, near):
 def test_an_argument_that_a_component_does_not_take():
     with pytest.raises(ConfigError, match="STGCN has no argument 'chanels'; did you mean channels.*temporal_kernel"):
         MODELS.build(dict(type='STGCN', layout='ntu25', chanels=[4]))
+
+
+@pytest.mark.parametrize('config, says', [
+    (dict(typ='ActCLR'), "described by typ and has no type; 'typ' should be called type"),
+    (dict(), "described by nothing and has no type; add type='NAME'"),
+    (dict(type='STGCN'), "STGCN needs 'layout', which is not given; it takes layout, in_channels"),
+    (dict(type='STGCN', layout='ntu25', graph=dict(stratgy='spatial')), "'stratgy'; did you mean strategy"),
+    (dict(type='STGCN', layout='ntu25', graph=dict(strategy='spatal')), "'spatal'; did you mean spatial"),
+    (dict(type='STGCN', layout='ntu52'), "'ntu52' is not known; did you mean ntu25"),
+    (dict(type='CTRGCN', layout='ntu25', channels=64), 'CTRGCN: channels is 64, expected the width of every unit'),
+    (dict(type='CTRGCN', layout='ntu25', channels='64'), "CTRGCN: channels is '64'"),
+    (dict(type='AGCN', layout='ntu25', in_channels=0), 'AGCN: in_channels is 0, expected the coordinates'),
+    (dict(type='AGCN', layout='ntu25', strided_units=2), 'AGCN: strided_units is 2, expected a list'),
+    (dict(type='SkeletonTransformer', layout='ntu25', channels=64), 'SkeletonTransformer: channels is 64'),
+    (dict(type='SkeletonTransformer', layout='ntu25', channels=[20]),
+     r'channels has \[20\], expected multiples of head_channels, which is 16'),
+    (dict(type='BiGRU', layout='ntu25', channels=[7]), r'channels has \[7\], expected even numbers')],
+    ids=lambda value: str(value)[:60])
+def test_what_a_description_lacks_or_gets_wrong(config, says):
+    with pytest.raises(ConfigError, match=says) as error:
+        MODELS.build(config)
+    assert '\n' not in str(error.value)
+
+
+def test_what_a_method_makes_itself_names_its_arguments():
+    cfg = load_config('moco_joint_synthetic_xsub', {'model.memory.siz': 8})
+    with pytest.raises(ConfigError, match="MemoryBank has no argument 'siz'; did you mean size"):
+        MODELS.build(cfg.model)
 
 
 def test_what_a_component_itself_raises_stays():

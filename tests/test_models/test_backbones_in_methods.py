@@ -134,10 +134,14 @@ def test_a_compiled_encoder_gives_the_same_under_the_same_names(name):
 class Odd(nn.Module):
     """An encoder with one defect at a time."""
 
-    def __init__(self, width=6, joints=None, stride=2, out_channels=None, fails=False, ndim=4):
+    def __init__(self, width=6, joints=None, stride=2, out_channels=None, fails=False, ndim=4,
+                 floors=False):
         super().__init__()
         self.layer = nn.Conv2d(3, width, 1)
-        self.joints, self.fails, self.ndim, self.temporal_stride = joints, fails, ndim, stride
+        self.joints, self.fails, self.ndim = joints, fails, ndim
+        self.floors = floors
+        if stride is not None:
+            self.temporal_stride = stride
         if out_channels is not None:
             self.out_channels = out_channels
 
@@ -145,7 +149,8 @@ class Odd(nn.Module):
         """Every second frame, with the defect."""
         if self.fails:
             raise RuntimeError('mat1 and mat2 cannot be multiplied\nsecond line')
-        out = self.layer(x[:, :, ::2, :self.joints])
+        out = self.layer(x[:, :, :, :self.joints])
+        out = nn.functional.avg_pool2d(out, (2, 1)) if self.floors else out[:, :, ::2]
         return out if self.ndim == 4 else out.mean((2, 3))
 
 
@@ -159,11 +164,33 @@ ACTCLR, SKELEMIX, MOCO = (METHODS[name][0] for name in ('ActCLR', 'SkeleMixCLR',
     (MOCO, dict(ndim=2), r"MoCo: backbone Odd makes \(2, 6\) of \(2, 3, 32, 20\) \(N, C, T, V\), expected a feature"),
     (ACTCLR, dict(joints=5), 'ActCLR: the feature map of Odd has 5 joints, layout .* has 20; .*must keep'),
     (SKELEMIX, dict(joints=5), 'SkeleMixCLR: the feature map of Odd has 5 joints'),
-    (SKELEMIX, dict(stride=4), 'SkeleMixCLR: Odd.temporal_stride is 4, but 32 frames become 16 cells and not 8')])
+    (SKELEMIX, dict(stride=4), 'SkeleMixCLR: Odd.temporal_stride is 4, but 32 frames become 16 cells and not 8'),
+    (SKELEMIX, dict(stride=None), 'SkeleMixCLR: Odd has no temporal_stride'),
+    (SKELEMIX, dict(stride=0), 'SkeleMixCLR: Odd.temporal_stride is 0, expected'),
+    (SKELEMIX, dict(floors=True), r'SkeleMixCLR: Odd makes 16 cells of 33 frames, expected 17.*ceil_mode'),
+    *((METHODS[name][0], dict(stride=4), rf'{kind}: Odd.temporal_stride is 4, but 32 frames become 16 cells')
+      for name, kind in (('MoCo', 'MoCo'), ('AimCLR', 'AimCLR'), ('CrosSCLR', 'MoCo'), ('CMD', 'MoCo')))])
 def test_an_encoder_that_does_not_fit_is_named_before_training(leaf, odd, says):
     with pytest.raises(ConfigError, match=says) as caught:
         MODELS.build(config(leaf, dict(type='Odd', **odd)).model)
     assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('kind', ['Recognizer', 'Segmentor'])
+@pytest.mark.parametrize('odd, says', [
+    (dict(out_channels=48), 'Odd.out_channels is 48, its feature map has 6 channels'),
+    (dict(stride=4), 'Odd.temporal_stride is 4, but 32 frames become 16 cells'),
+    (dict(ndim=2), r'backbone Odd makes \(2, 6\)')])
+def test_a_classifier_on_an_encoder_that_does_not_fit_is_refused(kind, odd, says):
+    with pytest.raises(ConfigError, match=f'{kind}: {says}'):
+        MODELS.build(dict(type=kind, layout=LAYOUT, backbone=dict(type='Odd', **odd),
+                          head=dict(type='ClassificationHead', num_classes=3)))
+
+
+@pytest.mark.parametrize('leaf', [MOCO, ACTCLR])
+def test_methods_without_blocks_of_cells_take_maps_that_floor(leaf):
+    model = MODELS.build(config(leaf, dict(type='Odd', floors=True)).model)
+    assert model.backbone(torch.zeros(1, 3, 33, 20)).shape == (1, 6, 16, 20)
 
 
 def test_methods_that_pool_everything_take_maps_without_joints():

@@ -4,6 +4,7 @@ The card is plain data under ``checkpoint['meta']['mmactclr']``. Since a checkpo
 from a card is restricted to what is registered: mmengine would import and call any dotted path that a ``type`` names.
 """
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,7 +29,10 @@ _MAX_NUMBER = 2 ** 20
 # weights and buffers of a model, 4 GiB of them; a 3s model of the paper has nine million
 _MAX_VALUES = 2 ** 30
 _KINDS: dict[str, Any] = dict(model=dict, layout=dict, num_frames=int, max_persons=int, preparation=(list, type(None)),
-                              classes=list, source=str)
+                              classes=list, source=str, imports=list)
+# fields that a card may lack
+_OPTIONAL = ('imports',)
+_MODULE = re.compile(r'[^\W\d]\w*(\.[^\W\d]\w*)*')
 # entries of a model config that fetch weights from elsewhere; a checkpoint brings its own
 _FETCHING = ('init_cfg', 'pretrained')
 
@@ -45,6 +49,8 @@ class ModelCard:
         preparation: Transform configs from a recording in metres to the model's input; the default preparation if None.
         classes: Names of the classes that the model tells apart; empty without a classifier.
         source: Where the weights come from.
+        imports: Modules besides this package that the training imported for its components; named in messages, never
+            imported from here.
     """
 
     model: dict[str, Any]
@@ -54,6 +60,7 @@ class ModelCard:
     preparation: list[dict[str, Any]] | None = None
     classes: list[str] = field(default_factory=list)
     source: str = ''
+    imports: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, checkpoint: Mapping[str, Any], source: str) -> 'ModelCard | None':
@@ -80,7 +87,8 @@ class ModelCard:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for ``checkpoint['meta']['mmactclr']``."""
-        return {'version': VERSION, **asdict(self)}
+        values = asdict(self)
+        return {'version': VERSION, **{key: value for key, value in values.items() if value or key not in _OPTIONAL}}
 
     def joint_layout(self) -> Layout:
         """The layout as an object."""
@@ -96,10 +104,12 @@ class ModelCard:
             ConfigError: If a ``type`` is not the name of a registered component.
         """
         steps = default_preparation(self.num_frames) if self.preparation is None else list(self.preparation)
-        return _checked(steps, source or self.source, 'preparation')
+        return _checked(steps, source or self.source, 'preparation', imports=self.imports)
 
     def model_config(self, source: str) -> dict[str, Any]:
         """Config of the model, from registered components only, for the joints, frames and persons of this card.
+
+        It is for inference: the views of a pretraining, whose transforms may not be there, are left out.
 
         Raises:
             ConfigError: If a ``type`` is not the name of a registered component, or a number is absurd; ``source``
@@ -107,7 +117,7 @@ class ModelCard:
         """
         self.preparation_steps(source)
         return _checked(self.model, source, 'model', dict(
-            layout=self.layout, num_frames=self.num_frames, max_persons=self.max_persons))
+            layout=self.layout, num_frames=self.num_frames, max_persons=self.max_persons), self.imports)
 
     def build(self, source: str) -> nn.Module:
         """Build the model, without its weights, from registered components only.
@@ -143,7 +153,8 @@ def _find_damage(values: Mapping[str, Any]) -> str | None:
     foreign = find_foreign(values)
     if foreign:
         return f'{foreign} in it is no plain data'
-    wrong = [key for key, kind in _KINDS.items() if not isinstance(values.get(key), kind)]
+    wrong = [key for key, kind in _KINDS.items() if not isinstance(values.get(key), kind)
+             and (key in values or key not in _OPTIONAL)]
     wrong += sorted(set(values) - set(_KINDS))
     if wrong:
         return ', '.join(wrong)
@@ -152,6 +163,8 @@ def _find_damage(values: Mapping[str, Any]) -> str | None:
             return f'{key} is {values[key]!r}, expected 1 to {limit}'
     if not all(isinstance(name, str) for name in values['classes']):
         return 'classes are no names'
+    if not all(isinstance(name, str) and _MODULE.fullmatch(name) for name in values.get('imports', ())):
+        return 'imports are no names of modules'
     if not all(isinstance(step, dict) for step in values['preparation'] or ()):
         return 'preparation holds something besides transform configs'
     return _find_damaged_streams(values['model']) or _find_damaged_layout(values['layout'])
@@ -177,30 +190,39 @@ def _find_damaged_layout(layout: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _checked(node: Any, source: str, where: str, fields: Mapping[str, Any] | None = None) -> Any:
+def _checked(node: Any, source: str, where: str, fields: Mapping[str, Any] | None = None,
+             imports: Sequence[str] = ()) -> Any:
     """A copy of a config in which every type is registered, nothing is fetched and ``fields`` are as given."""
     if isinstance(node, Mapping):
         if 'type' in node:
-            _check_type(node['type'], source, where)
+            _check_type(node['type'], source, where, imports)
         fields = fields or {}
-        return {key: fields[key] if key in fields else _checked(value, source, f'{where}.{key}', fields)
+        if where.endswith('.data_preprocessor') and 'views' in node:
+            # only training makes views
+            fields = {**fields, 'views': {}}
+        return {key: fields[key] if key in fields else _checked(value, source, f'{where}.{key}', fields, imports)
                 for key, value in node.items() if key not in _FETCHING and key != '_scope_'}
     if isinstance(node, Sequence) and not isinstance(node, str):
         kind: Any = type(node)
-        return kind(_checked(value, source, f'{where}.{i}', fields) for i, value in enumerate(node))
+        return kind(_checked(value, source, f'{where}.{i}', fields, imports) for i, value in enumerate(node))
     if isinstance(node, int) and abs(node) > _MAX_NUMBER:
         raise ConfigError(f'checkpoint {source!r}: {where} of its model card is {node}, expected at most '
                           f'{_MAX_NUMBER}; name the config it was trained with')
     return node
 
 
-def _check_type(name: Any, source: str, where: str) -> None:
+def _check_type(name: Any, source: str, where: str, imports: Sequence[str]) -> None:
     for registry in (TRANSFORMS,) if where.startswith('preparation') else (MODELS, TRANSFORMS):
         registry.import_from_location()
         if isinstance(name, str) and name.removeprefix(f'{SCOPE}.') in registry.module_dict:
             return
+    advice = 'import the file that registers it first, or name the config it was trained with'
+    if imports:
+        advice = (f'its training imported {", ".join(imports)}, which a checkpoint cannot make us do: put the folder '
+                  f'that holds it on PYTHONPATH and name a config with custom_imports=dict(imports={list(imports)}), '
+                  'such as that of the training (--config where a tool has it); in Python, import it first')
     raise ConfigError(f'checkpoint {source!r}: {where}.type of its model card is {name!r}, which is not registered '
-                      'here; import the file that registers it first, or name the config it was trained with')
+                      f'here; {advice}')
 
 
 def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], card: ModelCard) -> Path:

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmactclr.errors import ConfigError
 from mmactclr.models.algorithms.base import BaseAlgorithm
 from mmactclr.models.backbones import feature_width
+from mmactclr.registry import MODELS, TRANSFORMS
 from mmactclr.structures import get_layout
 from mmactclr.utils import share_fields
 
@@ -19,6 +20,8 @@ from .plain import as_plain
 FROM_CHECKPOINT = 'checkpoint'
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _FIELDS = ('num_frames', 'max_persons', 'preparation')
+# packages that are there wherever a checkpoint is read
+_OURS = ('mmactclr', 'mmengine', 'torch', '__main__')
 
 
 def takes_encoder(cfg: Mapping[str, Any]) -> bool:
@@ -99,7 +102,34 @@ def card_of_config(cfg: Mapping[str, Any]) -> ModelCard | None:
     fields = {name: as_plain(dataset[name], name) for name in _FIELDS if name in dataset}
     source = getattr(cfg, 'filename', None)
     return ModelCard(model=as_plain(model, 'model'), layout=get_layout(layout).to_dict(),
-                     source=Path(source).stem if source else '', **fields)
+                     source=Path(source).stem if source else '',
+                     imports=_imported(cfg, [model, fields.get('preparation')]), **fields)
+
+
+def _imported(cfg: Mapping[str, Any], built: Any) -> list[str]:
+    """Modules that a config imports, and those of plugins that define what is ``built``."""
+    named = (cfg.get('custom_imports') or {}).get('imports') or ()
+    found = dict.fromkeys([named] if isinstance(named, str) else named)
+    known = {**TRANSFORMS.module_dict, **MODELS.module_dict}
+    for name in _types(built):
+        module = getattr(known.get(name), '__module__', '__main__')
+        packages = {each.partition('.')[0] for each in (*found, *_OURS)}
+        if module.partition('.')[0] not in packages:
+            found[module] = None
+    return list(found)
+
+
+def _types(node: Any) -> Iterator[str]:
+    """Names of the components of a config, without those of the views of a pretraining."""
+    if isinstance(node, Mapping):
+        if isinstance(node.get('type'), str):
+            yield node['type']
+        for key, value in node.items():
+            if key != 'views':
+                yield from _types(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _types(value)
 
 
 def adopt_card(cfg: Config, card: ModelCard, source: str, explicit: Collection[str] = ()) -> None:

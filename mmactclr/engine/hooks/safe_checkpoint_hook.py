@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 
 from mmactclr.engine.checkpoints import CARD, ModelCard, card_of_config, check_fit, check_training_state, state_of
 from mmactclr.engine.checkpoints.resumption import check_hub
@@ -116,6 +117,8 @@ class SafeCheckpointHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Check that the weights fill the model, and bring log histories back.
 
+        What evaluation does not need may be missing; a key encoder is then that of the online one.
+
         Raises:
             ConfigError: If the checkpoint belongs to another model, or to another run where this one goes on from it.
             DataError: If its weights, its card or its state of training are damaged.
@@ -124,6 +127,8 @@ class SafeCheckpointHook(Hook):
         source = str(runner._load_from)
         check_fit(model, state_of(checkpoint), source, trained_only=runner._train_loop is None,
                   card=ModelCard.of(checkpoint, source))
+        if runner._train_loop is None:
+            _complete(model, checkpoint, source)
         if runner._resume:
             check_training_state(checkpoint, runner, source)
         if 'message_hub' in checkpoint:
@@ -146,3 +151,18 @@ class SafeCheckpointHook(Hook):
             del checkpoint['message_hub']
         else:
             checkpoint['message_hub'] = from_plain(checkpoint['message_hub'])
+
+
+def _complete(model: nn.Module, checkpoint: dict, source: str) -> None:
+    """Add what a checkpoint for evaluation lacks, so that mmengine has no list of it to print."""
+    state = state_of(checkpoint)
+    own = model.state_dict()
+    lacking = [name for name in own if name not in state]
+    if not lacking or 'state_dict' not in checkpoint:
+        return
+    for name in lacking:
+        online = name.replace('backbone_k.', 'backbone.').replace('projector_k.', 'projector.')
+        state[name] = state.get(online, own[name])
+    checkpoint['state_dict'] = state
+    print_log(f'{source}: {len(lacking)} weights of key encoders and memories, which only training needs, are not in '
+              'it', logger='current')

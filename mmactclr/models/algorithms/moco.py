@@ -41,13 +41,14 @@ class MoCo(SingleStream):
 
     Attributes:
         keeps_joints: Whether the method tells joints apart on the feature map, so that the encoder has to keep them.
+        whole_cells: Whether it counts frames in cells of the map, of which there have to be ceil(T / temporal_stride).
         pending_keys: (N, D) keys of the last step that wait for the memory.
         momentum_due: Whether a step was taken that the key encoder has not followed yet.
         last_iteration: Iteration of the last step, None before the first.
     """
 
     projector: nn.Module
-    keeps_joints = False
+    keeps_joints = whole_cells = False
 
     def __init__(self, layout: str | Mapping[str, Any] | Layout, backbone: Mapping[str, Any],
                  projector: Mapping[str, Any], memory: Mapping[str, Any],
@@ -55,7 +56,8 @@ class MoCo(SingleStream):
                  skip_absent: bool = False, data_preprocessor: Mapping[str, Any] | None = None,
                  init_cfg: Mapping[str, Any] | None = None) -> None:
         super().__init__(layout, backbone, stream, skip_absent, data_preprocessor, init_cfg)
-        check_feature_map(self.backbone, self.layout, type(self).__name__, self.keeps_joints)
+        check_feature_map(self.backbone, self.layout, type(self).__name__, self.keeps_joints,
+                          self.whole_cells)
         self.projector = self.on_features('projector', projector)
         self.backbone_k = deepcopy(self.backbone).requires_grad_(False)
         self.projector_k = deepcopy(self.projector).requires_grad_(False)

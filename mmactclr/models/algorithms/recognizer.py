@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmactclr.errors import ConfigError, DataError
+from mmactclr.models.backbones import check_feature_map
 from mmactclr.registry import MODELS
 from mmactclr.structures import Layout
 
@@ -35,7 +36,8 @@ class Recognizer(SingleStream):
             once, as a frozen encoder gives the same at every epoch); a hook fills it. None: they are computed.
 
     Raises:
-        ConfigError: If the stream is not known, or the head takes another width than the encoder gives.
+        ConfigError: If the stream is not known, the encoder gives another map than it declares, or the head
+            takes another width.
 
     Example:
         >>> model = Recognizer('ntu25', backbone=dict(type='STGCN', layout='ntu25'),
@@ -49,6 +51,7 @@ class Recognizer(SingleStream):
                  frozen: bool = False, data_preprocessor: Mapping[str, Any] | None = None,
                  init_cfg: Mapping[str, Any] | None = None) -> None:
         super().__init__(layout, backbone, stream, skip_absent, data_preprocessor, init_cfg)
+        check_feature_map(self.backbone, self.layout, type(self).__name__)
         self.frozen = frozen
         self.cached: Tensor | None = None
         self.backbone.requires_grad_(not frozen)

@@ -36,10 +36,10 @@ class SkeleMixCLR(MoCo):
 
     Raises:
         ConfigError: If ``parts``, ``cells`` or ``repeat`` cannot be, or the backbone does not tell how many frames a
-            cell has (``temporal_stride``).
+            cell has (``temporal_stride``) or leaves out a cell that is not full.
     """
 
-    keeps_joints = True
+    keeps_joints = whole_cells = True
 
     def __init__(self, parts: tuple[int, int] = (2, 3), cells: tuple[int, int] = (6, 9), repeat: int = 1,
                  region_weight: float = 0.5, **kwargs: Any) -> None:
@@ -54,9 +54,6 @@ class SkeleMixCLR(MoCo):
             raise ConfigError(f'SkeleMixCLR: repeat is {repeat}, expected at least one mixed query a step')
         if not region_weight >= 0:
             raise ConfigError(f'SkeleMixCLR: region_weight is {region_weight}, expected a number from 0 up')
-        if not hasattr(self.backbone, 'temporal_stride'):
-            raise ConfigError(f'SkeleMixCLR: {type(self.backbone).__name__} has no temporal_stride, the frames of a '
-                              'cell of its feature map, which blocks are measured in; give it that attribute')
         self.parts, self.cells = (parts[0], parts[1]), (cells[0], cells[1])
         self.repeat, self.region_weight = repeat, region_weight
 

@@ -5,12 +5,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmactclr.errors import ConfigError
 from mmactclr.registry import MODELS
 from mmactclr.structures import Layout
 
 from .embedding import JointEmbedding
-from .interface import SkeletonBackbone, strides_of
+from .interface import SkeletonBackbone, check_widths, strides_of
 
 
 class JointGRU(nn.Module):
@@ -71,11 +70,8 @@ class BiGRU(SkeletonBackbone):
     def __init__(self, layout: str | Mapping[str, Any] | Layout, in_channels: int = 3,
                  channels: Sequence[int] = (64, 128, 256), strided_units: Sequence[int] = (1, 2),
                  dropout: float = 0.0, init_cfg: Mapping[str, Any] | None = None) -> None:
+        check_widths('BiGRU', in_channels, channels, 2, 'even numbers: half of them come from each direction')
         super().__init__(layout, in_channels, channels, strided_units, init_cfg)
-        odd = [width for width in channels if width % 2]
-        if odd:
-            raise ConfigError(f'BiGRU: channels has {odd}, expected even numbers: half of them come from each '
-                              'direction')
         self.embedding = JointEmbedding(in_channels, channels[0], self.layout.num_joints)
         self.dropout = nn.Dropout(dropout)
         before = (channels[0], *channels[:-1])

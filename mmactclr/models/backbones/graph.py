@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from mmactclr.errors import ConfigError
+from mmactclr.errors import ConfigError, did_you_mean
 from mmactclr.structures import Layout, get_layout
 
 STRATEGIES = ('uniform', 'distance', 'spatial', 'inward_outward')
@@ -57,7 +57,8 @@ def build_adjacency(layout: str | Layout | Mapping[str, Any],
     """
     for key, value, known in (('strategy', strategy, STRATEGIES), ('hops', hops, HOPS)):
         if value not in known:
-            raise ConfigError(f'graph: {key} is {value!r}; choose one of {", ".join(known)}')
+            raise ConfigError(f'graph: {key} is {value!r}; {did_you_mean(str(value), known)}'
+                              f'Choose one of {", ".join(known)}')
     layout = get_layout(layout)
     if strategy == 'inward_outward':
         return _inward_outward(layout)

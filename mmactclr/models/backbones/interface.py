@@ -12,6 +12,8 @@ from mmactclr.utils import eval_mode
 
 # long enough for the strides of every recipe to show
 _PROBE_FRAMES = 32
+# lengths that tell ceil(T / stride) from other roundings, the shortest among them
+_UNEVEN_FRAMES = (33, 1)
 
 
 class SkeletonBackbone(BaseModule):
@@ -33,7 +35,7 @@ class SkeletonBackbone(BaseModule):
         temporal_stride: Frames per cell of the feature map; T' is ceil(T / temporal_stride).
 
     Raises:
-        ConfigError: If there is no unit, or a strided one does not exist.
+        ConfigError: If there is no unit, a width is no number from 1 up, or a strided unit does not exist.
     """
 
     def __init__(self, layout: str | Mapping[str, Any] | Layout, in_channels: int, channels: Sequence[int],
@@ -41,8 +43,9 @@ class SkeletonBackbone(BaseModule):
         super().__init__(init_cfg)
         self.layout = get_layout(layout)
         name = type(self).__name__
-        if not channels or min(channels) < 1:
-            raise ConfigError(f'{name}: channels is {list(channels)}, expected the width of every unit, 1 or more')
+        check_widths(name, in_channels, channels)
+        if not _are_numbers(strided_units):
+            raise ConfigError(f'{name}: strided_units is {strided_units!r}, expected a list of units, such as [2]')
         outside = [unit for unit in strided_units if not 1 <= unit <= len(channels)]
         if outside:
             raise ConfigError(f'{name}: strided_units {outside} do not exist; units are numbered from '
@@ -71,6 +74,34 @@ class SkeletonBackbone(BaseModule):
         return x.view(n, v, c, t).permute(0, 2, 3, 1)
 
 
+def check_widths(name: str, in_channels: int, channels: Sequence[int], multiple_of: int = 1, why: str = '') -> None:
+    """Refuse widths of an encoder that cannot be.
+
+    Args:
+        name: The encoder, named in messages.
+        in_channels: Coordinates per joint.
+        channels: Width of every unit.
+        multiple_of: What every width has to be a multiple of.
+        why: The reason for that, for the message.
+
+    Raises:
+        ConfigError: If ``in_channels`` or a width is no whole number from 1 up, there is no width, or one is uneven.
+    """
+    if not _are_numbers([in_channels]) or in_channels < 1:
+        raise ConfigError(f'{name}: in_channels is {in_channels!r}, expected the coordinates of a joint, 1 or more')
+    if not _are_numbers(channels) or not channels or min(channels) < 1:
+        raise ConfigError(f'{name}: channels is {channels!r}, expected the width of every unit, 1 or more: a list such '
+                          'as [64, 128]')
+    uneven = [width for width in channels if multiple_of < 1 or width % multiple_of]
+    if uneven:
+        raise ConfigError(f'{name}: channels has {uneven}, expected {why}')
+
+
+def _are_numbers(values: Any) -> bool:
+    """Whether something is a list or tuple of whole numbers."""
+    return isinstance(values, Sequence) and all(isinstance(each, int) and not isinstance(each, bool) for each in values)
+
+
 def strides_of(channels: Sequence[int], strided_units: Sequence[int]) -> list[int]:
     """Stride over time of every unit, 1 or 2."""
     return [2 if number in strided_units else 1 for number in range(1, len(channels) + 1)]
@@ -91,7 +122,8 @@ def feature_width(backbone: nn.Module, layout: Layout, who: str) -> int:
     return declared if declared is not None else _encode_nothing(backbone, layout, who).shape[1]
 
 
-def check_feature_map(backbone: nn.Module, layout: Layout, who: str, keeps_joints: bool = False) -> None:
+def check_feature_map(backbone: nn.Module, layout: Layout, who: str, keeps_joints: bool = False,
+                      whole_cells: bool = False) -> None:
     """Make sure that an encoder gives the map that it declares, before a run depends on it.
 
     A sequence of zeros goes through it in eval mode.
@@ -101,6 +133,8 @@ def check_feature_map(backbone: nn.Module, layout: Layout, who: str, keeps_joint
         layout: Layout of the V joints that it will see.
         who: The method, named in messages.
         keeps_joints: Whether the map must have a column for each joint, in the order of the layout.
+        whole_cells: Whether the method needs ``temporal_stride`` and, of any length T from 1 up, a map of
+            ceil(T / temporal_stride) cells.
 
     Raises:
         ConfigError: If it cannot encode such joints, or ``out_channels``, ``temporal_stride`` or the joints of the map
@@ -116,20 +150,33 @@ def check_feature_map(backbone: nn.Module, layout: Layout, who: str, keeps_joint
         raise ConfigError(f'{who}: the feature map of {name} has {joints} joints, layout {layout.name!r} has '
                           f'{layout.num_joints}; the method tells joints apart on the map, so the backbone must keep '
                           "them: (N, C, T, V) -> (N, C', T', V)")
-    if keeps_joints and stride is not None and cells != -(-_PROBE_FRAMES // stride):
+    if stride is None:
+        if whole_cells:
+            raise ConfigError(f'{who}: {name} has no temporal_stride, the frames of a cell of its feature map, which '
+                              'blocks are measured in; give it that attribute')
+        return
+    if not isinstance(stride, int) or stride < 1:
+        raise ConfigError(f'{who}: {name}.temporal_stride is {stride!r}, expected the frames of a cell, 1 or more')
+    if cells != -(-_PROBE_FRAMES // stride):
         raise ConfigError(f'{who}: {name}.temporal_stride is {stride}, but {_PROBE_FRAMES} frames become {cells} cells '
                           f'and not {-(-_PROBE_FRAMES // stride)}; correct the attribute')
+    for frames in _UNEVEN_FRAMES if whole_cells else ():
+        cells = _encode_nothing(backbone, layout, who, frames).shape[2]
+        if cells != -(-frames // stride):
+            raise ConfigError(f'{who}: {name} makes {cells} cells of {frames} frames, expected '
+                              f'{-(-frames // stride)}: the method pastes cells, so the last one counts though it is '
+                              'not full, ceil(T / temporal_stride); pad the time, as with ceil_mode=True in a pooling')
 
 
 @torch.no_grad()
-def _encode_nothing(backbone: nn.Module, layout: Layout, who: str) -> Tensor:
+def _encode_nothing(backbone: nn.Module, layout: Layout, who: str, frames: int = _PROBE_FRAMES) -> Tensor:
     """Feature map of two persons at rest.
 
     Raises:
         ConfigError: If there is none.
     """
     name = type(backbone).__name__
-    shape = (2, getattr(backbone, 'in_channels', 3), _PROBE_FRAMES, layout.num_joints)
+    shape = (2, getattr(backbone, 'in_channels', 3), frames, layout.num_joints)
     like = next(backbone.parameters(), torch.zeros(()))
     try:
         with eval_mode(backbone):

@@ -6,12 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmactclr.errors import ConfigError
 from mmactclr.registry import MODELS
 from mmactclr.structures import Layout
 
 from .embedding import JointEmbedding, frame_waves
-from .interface import SkeletonBackbone, strides_of
+from .interface import SkeletonBackbone, check_widths, strides_of
 
 # how much wider the layer between is than the vectors that go in and out
 _EXPANSION = 2
@@ -110,11 +109,9 @@ class SkeletonTransformer(SkeletonBackbone):
     def __init__(self, layout: str | Mapping[str, Any] | Layout, in_channels: int = 3,
                  channels: Sequence[int] = (64, 64, 128, 128, 256), strided_units: Sequence[int] = (1, 3),
                  head_channels: int = 16, dropout: float = 0.0, init_cfg: Mapping[str, Any] | None = None) -> None:
+        check_widths('SkeletonTransformer', in_channels, channels, head_channels,
+                     f'multiples of head_channels, which is {head_channels}')
         super().__init__(layout, in_channels, channels, strided_units, init_cfg)
-        uneven = [width for width in channels if head_channels < 1 or width % head_channels]
-        if uneven:
-            raise ConfigError(f'SkeletonTransformer: channels has {uneven}, expected multiples of head_channels, which '
-                              f'is {head_channels}')
         self.embedding = JointEmbedding(in_channels, channels[0], self.layout.num_joints)
         self.units = nn.ModuleList(
             AttentionUnit(before, width, stride, width // head_channels, dropout) for before, width, stride in zip(

@@ -41,7 +41,7 @@ class TakeJSONConverter(FileConverter):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add the options of this format to those of every file converter."""
         super().add_arguments(parser)
-        parser.add_argument('--test-subjects', nargs='+', default=[], metavar='SUBJECT', help='who is tested on')
+        parser.add_argument('--test-subjects', nargs='+', required=True, metavar='SUBJECT', help='who is tested on')
 
     def find(self, src: Any, test_subjects: list[str]) -> Recordings:
         """List the recordings; every file is read for its class."""
