@@ -23,7 +23,9 @@ def settings(tiny_config, tiny_archive):
 
     def load(config='actclr_joint_ntu60_xsub', **more):
         # the anchor needs the frames of the data, and nothing else here trains for long
-        steps = {f'{loader}.dataset.preparation': STEPS for loader in ('train_dataloader', 'test_dataloader')}
+        frames = more.get('num_frames', 16)
+        own = [{**step, 'num_frames': frames} if 'num_frames' in step else step for step in STEPS]
+        steps = {f'{loader}.dataset.preparation': own for loader in ('train_dataloader', 'test_dataloader')}
         return tiny_config(tiny_archive, config, **{**NO_VALIDATION, **steps, **more})
 
     return load

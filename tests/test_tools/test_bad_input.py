@@ -193,7 +193,7 @@ def test_an_empty_test_part(refused, config_file, archive, checkpoint, tmp_path)
         (['train_cfg.max_epochs=0'], ['train_cfg.max_epochs is 0', 'expected 1 or more']),
         (['model.stage_epochs.first=1'], ['cfg-options', 'stage_epochs']),
         (['data_rot=data/mine'], ['cfg-options', "'data_rot'", 'data_root']),
-        (['train_dataloader.batch_siz=2'], ['batch_siz', 'unexpected keyword']),
+        (['train_dataloader.batch_siz=2'], ['batch_siz', 'did you mean batch_size']),
         (['load_from=old.pth'], [r"'old\.pth' does not exist"]),
     ],
     ids=lambda v: v[0] if '=' in v[0] else '',
@@ -410,7 +410,7 @@ def test_a_checkpoint_of_three_streams(with_checkpoint, tiny_archive, tiny_confi
     [
         (dict(type='os.system', command='touch executed'), ["'os.system'", 'not registered']),
         (dict(type='ActCLR', actionlet_head=dict(type='torch.nn.Linear')), ["'torch.nn.Linear'"]),
-        (dict(type='ActCLR'), ['cannot be built', 'TypeError', 'actionlet_head']),
+        (dict(type='ActCLR'), ['cannot be built', 'actionlet_head']),
         (dict(layout='ntu25'), ['cannot be built']),
     ],
 )
