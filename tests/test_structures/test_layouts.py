@@ -225,5 +225,5 @@ def test_registration(monkeypatch):
 
 
 def test_unknown_name_lists_the_known_ones():
-    with pytest.raises(ConfigError, match="'ntu52' is not known; there are .*ntu25"):
+    with pytest.raises(ConfigError, match="'ntu52' is not known; did you mean ntu25. There are .*ntu25"):
         get_layout('ntu52')

@@ -58,7 +58,7 @@ def build_adjacency(layout: str | Layout | Mapping[str, Any],
     for key, value, known in (('strategy', strategy, STRATEGIES), ('hops', hops, HOPS)):
         if value not in known:
             raise ConfigError(f'graph: {key} is {value!r}; {did_you_mean(str(value), known)}'
-                              f'Choose one of {", ".join(known)}')
+                              f'choose one of {", ".join(known)}')
     layout = get_layout(layout)
     if strategy == 'inward_outward':
         return _inward_outward(layout)
