@@ -92,3 +92,8 @@ def distinct_rows(rows: PersonRows) -> DistinctRows | None:
     first = torch.cat([rows.present.nonzero().squeeze(1), absent.nonzero()[0]])
     where = torch.where(absent, len(first) - 1, rows.present.cumsum(0) - 1)
     return DistinctRows(first, where, copies)
+
+
+def persons_there(x: Tensor) -> Tensor:
+    """Which persons (N, M) of prepared joints (N, M, T, V, C) are there: those that are not zero throughout."""
+    return x.flatten(2).abs().amax(2) > 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmactclr.errors import MMActCLRError
+from mmactclr.plugins import find_plugins
 
 _TOOL: ContextVar[bool] = ContextVar('tool', default=False)
 
@@ -181,3 +182,47 @@ def require_known(parser: argparse.ArgumentParser, what: str, word: str, known: 
         near = difflib.get_close_matches(word, known, n=3)
         hint = f'did you mean {" or ".join(near)}? ' if near else ''
         parser.error(f'unknown {what} {word!r}; {hint}There are {", ".join(known)}{more}')
+
+
+def run_format_tool(argv: list[str] | None, build_parser: Callable[..., argparse.ArgumentParser], registry: str,
+                    own: str, act: Callable[[Any, dict[str, Any]], str], interrupted: str) -> int:
+    """What ``convert.py`` and ``export.py`` do: choose a format of a registry by name, and run it.
+
+    Args:
+        argv: Words of the command line, those of the process if None.
+        build_parser: Gives the parser; with ``listed=True`` one that only names the formats, without an import.
+        registry: Name of the registry in ``mmactclr.registry``.
+        own: What a class of the user's is called, with its article, for the hint at an unknown format.
+        act: Runs an instance of the format with the options of the command line; returns the line to print.
+        interrupted: What is said after Ctrl-C.
+
+    Returns:
+        The exit status: 0; 1 where the input is at fault; 130 after Ctrl-C.
+    """
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument('--custom-imports', action='append', default=[])
+    found, rest = early.parse_known_args(argv)
+    if not found.custom_imports and not find_plugins() and (not rest or rest[0].startswith('-')):
+        # nothing but the list of formats is asked for, and it is known without an import
+        build_parser(listed=True).parse_args(argv)
+    try:
+        if found.custom_imports:
+            from .overrides import import_modules
+            import_modules(found.custom_imports, '--custom-imports')
+        parser = build_parser()
+        import mmactclr.registry
+        formats = getattr(mmactclr.registry, registry)
+        word = next((word for word in rest if not word.startswith('-')), None)
+        if word is not None:
+            require_known(parser, 'format', word, sorted(formats.module_dict),
+                          f'; {own} of your own joins them with --custom-imports MODULE before FORMAT')
+        options = vars(parser.parse_args(argv))
+        options.pop('custom_imports')
+        print(act(formats.get(options.pop('format'))(), options))
+    except (MMActCLRError, ImportError, OSError) as error:
+        print('error:', ' '.join(str(error).split()), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(interrupted, file=sys.stderr)
+        return 130
+    return 0

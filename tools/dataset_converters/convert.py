@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING
 # the package beside this file, whichever is installed
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmactclr.errors import MMActCLRError  # noqa: E402
-from mmactclr.plugins import find_plugins  # noqa: E402
-from mmactclr.utils.cli import ToolParser, registered_in, require_known  # noqa: E402
+from mmactclr.utils.cli import ToolParser, registered_in, run_format_tool  # noqa: E402
 from mmactclr.utils.places import PACKAGE  # noqa: E402
 
 if TYPE_CHECKING:
@@ -62,33 +60,10 @@ def describe(archive: 'SkeletonArchive') -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status: 0, or 1 where the input is at fault."""
-    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    early.add_argument('--custom-imports', action='append', default=[])
-    found, rest = early.parse_known_args(argv)
-    if not found.custom_imports and not find_plugins() and (not rest or rest[0].startswith('-')):
-        # nothing but the list of formats is asked for, and it is known without an import
-        build_parser(listed=True).parse_args(argv)
-    try:
-        if found.custom_imports:
-            from mmactclr.utils.overrides import import_modules
-            import_modules(found.custom_imports, '--custom-imports')
-        parser = build_parser()
-        from mmactclr.registry import CONVERTERS
-        word = next((word for word in rest if not word.startswith('-')), None)
-        if word is not None:
-            require_known(parser, 'format', word, sorted(CONVERTERS.module_dict),
-                          '; a converter of your own joins them with --custom-imports MODULE before FORMAT')
-        options = vars(parser.parse_args(argv))
-        options.pop('custom_imports')
-        converter = CONVERTERS.get(options.pop('format'))()
-        print(describe(converter.convert(**options)))
-    except (MMActCLRError, ImportError, OSError) as error:
-        print('error:', ' '.join(str(error).split()), file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print('interrupted: the same command goes on where it was, where the format allows it', file=sys.stderr)
-        return 130
-    return 0
+    return run_format_tool(
+        argv, build_parser, 'CONVERTERS', 'a converter',
+        lambda converter, options: describe(converter.convert(**options)),
+        'interrupted: the same command goes on where it was, where the format allows it')
 
 
 if __name__ == '__main__':

@@ -11,9 +11,7 @@ from pathlib import Path
 # the package beside this file, whichever is installed
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmactclr.errors import MMActCLRError  # noqa: E402
-from mmactclr.plugins import find_plugins  # noqa: E402
-from mmactclr.utils.cli import ToolParser, registered_in, require_known  # noqa: E402
+from mmactclr.utils.cli import ToolParser, registered_in, run_format_tool  # noqa: E402
 from mmactclr.utils.places import PACKAGE  # noqa: E402
 
 
@@ -48,33 +46,9 @@ def build_parser(listed: bool = False) -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status: 0, or 1 where the input is at fault."""
-    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    early.add_argument('--custom-imports', action='append', default=[])
-    found, rest = early.parse_known_args(argv)
-    if not found.custom_imports and not find_plugins() and (not rest or rest[0].startswith('-')):
-        # nothing but the list of formats is asked for, and it is known without an import
-        build_parser(listed=True).parse_args(argv)
-    try:
-        if found.custom_imports:
-            from mmactclr.utils.overrides import import_modules
-            import_modules(found.custom_imports, '--custom-imports')
-        parser = build_parser()
-        from mmactclr.registry import EXPORTERS
-        word = next((word for word in rest if not word.startswith('-')), None)
-        if word is not None:
-            require_known(parser, 'format', word, sorted(EXPORTERS.module_dict),
-                          '; an exporter of your own joins them with --custom-imports MODULE before FORMAT')
-        options = vars(parser.parse_args(argv))
-        options.pop('custom_imports')
-        exporter = EXPORTERS.get(options.pop('format'))()
-        print(f'{exporter.export(**options)}: written')
-    except (MMActCLRError, ImportError, OSError) as error:
-        print('error:', ' '.join(str(error).split()), file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print('interrupted: nothing was written', file=sys.stderr)
-        return 130
-    return 0
+    return run_format_tool(
+        argv, build_parser, 'EXPORTERS', 'an exporter',
+        lambda exporter, options: f'{exporter.export(**options)}: written', 'interrupted: nothing was written')
 
 
 if __name__ == '__main__':

@@ -10,6 +10,7 @@ from mmactclr.errors import ConfigError
 from mmactclr.models import ActCLR, ActionletHead, BaseAlgorithm
 from mmactclr.models.algorithms.base import FRAME_SCORE, SCORE
 from mmactclr.models.algorithms.single_stream import SingleStream
+from mmactclr.models.persons import persons_there
 from mmactclr.structures import Layout
 from mmactclr.utils import eval_mode
 
@@ -210,7 +211,7 @@ def _actionlet_of(branch: SingleStream, anchor: Tensor | None) -> _Actionlet:
     if anchor is not None:
         with eval_mode(branch):
             x = _to_stream(anchor[None], branch.stream, branch.layout)
-            feature_map, rows = branch.encode(branch.backbone, x, anchor[None].flatten(2).abs().amax(2) > 0)
+            feature_map, rows = branch.encode(branch.backbone, x, persons_there(anchor[None]))
             return _Actionlet(ActionletHead(branch.layout), projector(rows.mean(feature_map.mean((2, 3)))))
     if isinstance(branch, ActCLR) and branch.anchor_source != 'batch' and bool(branch.anchor_ready):
         if branch.num_anchors > 1:

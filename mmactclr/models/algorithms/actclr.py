@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mmactclr.errors import ConfigError
 from mmactclr.models.data_preprocessor import Mix
 from mmactclr.models.heads import nearest_anchor
-from mmactclr.models.persons import PersonRows
+from mmactclr.models.persons import PersonRows, persons_there
 from mmactclr.registry import MODELS
 from mmactclr.transforms import to_stream
 from mmactclr.utils import eval_mode
@@ -287,7 +287,7 @@ class ActCLR(MoCo):
                 raise ConfigError("ActCLR: anchor='feature' is the mean feature of a batch, so there is none without "
                                   'sequences')
             with eval_mode(self.backbone_k, self.projector_k):
-                mean = self.pool(self.backbone_k, keys, _present(keys)).mean(0, keepdim=True)
+                mean = self.pool(self.backbone_k, keys, persons_there(keys)).mean(0, keepdim=True)
                 all_reduce(mean, op='mean')
                 return self.projector_k(mean)
         if self.anchor_source == 'batch' or self.anchor_source == 'ema' and not self.anchor_ready:
@@ -297,7 +297,7 @@ class ActCLR(MoCo):
             raise ConfigError('StaticAnchorHook is missing from custom_hooks: stage two needs the mean motion of '
                               "the training set; add dict(type='StaticAnchorHook') to custom_hooks")
         with eval_mode(self.backbone_k, self.projector_k):
-            return self.projector_k(self.pool(self.backbone_k, anchor, _present(anchor)))
+            return self.projector_k(self.pool(self.backbone_k, anchor, persons_there(anchor)))
 
     @torch.no_grad()
     def online_actionlet(self, x: Tensor, mask: Tensor, z_anchor: Tensor) -> tuple[Tensor, PersonRows]:
@@ -346,16 +346,11 @@ def find_actionlet(method: Any, head: nn.Module, keypoint: Tensor, mask: Tensor,
     projector: nn.Module = getattr(method, 'projector', None) or nn.Identity()
     with torch.no_grad(), eval_mode(method):
         x = to_stream(anchor[None], method.stream, method.layout)
-        feature_map, rows = method.encode(method.backbone, x, anchor[None].flatten(2).abs().amax(2) > 0)
+        feature_map, rows = method.encode(method.backbone, x, persons_there(anchor[None]))
         z_anchor = projector(rows.mean(feature_map.mean((2, 3))))
         x = to_stream(keypoint, method.stream, method.layout)
         feature_map, rows = method.encode(method.backbone, x, mask)
         return rows.unfold(head(feature_map, rows, projector, z_anchor))
-
-
-def _present(x: Tensor) -> Tensor:
-    """Which persons (N, M) of (N, M, T, V, C) are there."""
-    return x.flatten(2).abs().amax(2) > 0
 
 
 def _checked_terms(terms: Sequence[Mapping[str, str]]) -> tuple[dict[str, str], ...]:
