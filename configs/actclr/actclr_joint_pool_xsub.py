@@ -3,3 +3,4 @@ _base_ = [
     '../_base_/models/actclr_small.py',
     '../_base_/schedules/small_300e.py',
     '../_base_/default_runtime.py']
+model = dict(memory=dict(size=2048))

@@ -3,7 +3,7 @@
 # another name, and `:` behind one that has no protocol.
 _base_ = './small.py'
 archives = [
-    'data/utd_mhad:xsub', 'data/nw_ucla:xview', 'data/ui_prmd:xsub', 'data/hdm05_11:xsub', 'data/bandai_namco2:']
+    'data/utd_mhad:xsub', 'data/nw_ucla:xview', 'data/ui_prmd_all:xsub', 'data/hdm05_11:xsub', 'data/bandai_namco2:']
 data_root = 'data/utd_mhad'
 layout = 'ntu25'
 split = 'xsub'
