@@ -1,0 +1,178 @@
+"""Grids of runs: which are done, what a config gets, how differences are counted; tables are those of the lines."""
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mmactclr.datasets import SkeletonArchive
+from mmactclr.errors import DataError
+from mmactclr.evaluation import KNNEvaluator
+from mmactclr.evaluation.features import FeatureMetric
+from mmactclr.utils import load_config
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / 'benchmarks'
+
+
+@pytest.fixture(autouse=True)
+def benchmarks(monkeypatch):
+    """The scripts import one another by name."""
+    monkeypatch.setattr(sys, 'path', [str(BENCHMARKS), *sys.path])
+
+
+@pytest.fixture
+def grid():
+    import grid
+    return grid
+
+
+@pytest.fixture
+def driven(grid, tmp_path, monkeypatch):
+    """A grid whose runs take no time; what it ran."""
+    args = argparse.Namespace(jobs=2, hours=1., out=tmp_path / 'runs', results=tmp_path / 'lines.jsonl')
+    ran = []
+
+    def train(run, folder, load_from):
+        ran.append((run.variant, run.seed))
+        if run.variant == 'broken':
+            raise RuntimeError('the training failed')
+        (folder / f'epoch_{run.epochs}.pth').write_text('')
+        return dict(seconds=1., load_from=load_from and load_from.name)
+
+    monkeypatch.setattr(grid, 'train', train)
+    monkeypatch.setattr(grid, 'measure', lambda checkpoint, folder: {'utd_mhad': {'encoder': {'knn': 50.}}})
+    return grid.Grid(args), args, ran
+
+
+def test_a_run_with_its_line_is_not_run_again(grid, driven):
+    maker, args, ran = driven
+    first = grid.Run('a', 'moco_joint_pool_xsub', 2, changes=dict(model=dict(cells=(3, 5))))
+    second = grid.Run('b', 'moco_joint_pool_xsub', 3, start=first)
+    assert maker.drive([first]) and maker.drive([first, second])
+    assert ran == [('a', 0), ('b', 0)]
+    lines = grid.read_lines(args.results)
+    assert [line['load_from'] for line in lines] == [None, 'epoch_2.pth']
+    # another recipe is another run
+    other = grid.Run('a', 'moco_joint_pool_xsub', 2, changes=dict(model=dict(cells=(2, 3))))
+    assert not grid.is_done(other, lines) and grid.is_done(first, lines)
+
+
+def test_a_failed_run_has_no_line_and_stops_no_other(grid, driven, capsys):
+    maker, args, ran = driven
+    runs = [grid.Run(name, 'moco_joint_pool_xsub', 2) for name in ('broken', 'a')]
+    assert not maker.drive(runs)
+    assert {line['variant'] for line in grid.read_lines(args.results)} == {'a'}
+    assert 'broken, seed 0: failed: the training failed' in capsys.readouterr().out
+    args.hours = 0
+    assert not maker.drive(runs) and 'goes on from here' in capsys.readouterr().out
+
+
+def test_the_config_of_a_run_is_that_of_its_name_with_the_changes(grid, tmp_path):
+    changes = dict(model=dict(stage_epochs=(5, 2)), optim_wrapper=dict(optimizer=dict(lr=.02)))
+    run = grid.Run('x', 'actclr_joint_pool_xsub', 7, changes=changes, seed=4)
+    run.write_config(tmp_path / 'config.py', tmp_path / 'before.pth')
+    found, plain = load_config(tmp_path / 'config.py'), load_config('actclr_joint_pool_xsub')
+    assert (found.train_cfg.max_epochs, found.param_scheduler.T_max, found.randomness.seed) == (7, 7, 4)
+    assert found.model.stage_epochs == (5, 2) and found.optim_wrapper.optimizer.lr == .02
+    assert found.load_from == str(tmp_path / 'before.pth')
+    assert found.model.backbone == plain.model.backbone and found.train_dataloader == plain.train_dataloader
+
+
+def test_every_run_of_the_grids_has_a_config_that_loads(tmp_path):
+    import ablation
+    import pool_methods
+    args = argparse.Namespace(seeds=[0, 1], variants=[ablation.CONTROL, *ablation.PARTS], views='paper', lr=.02,
+                              encoder=Path('some.pth'))
+    warm, runs = ablation.runs_of(args)
+    # one warm-up of a seed for each size of the memory
+    assert len(warm) == 2 * 4 and len(runs) == 2 * (len(ablation.PARTS) + 2)
+    runs += warm + [pool_methods.run_of(method, 0, 5, 'steps') for method in pool_methods.METHODS]
+    for run in runs:
+        run.write_config(tmp_path / 'config.py', None)
+
+
+def test_paired_differences_are_those_of_a_paired_t_test(grid):
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(60, 3, 5), rng.normal(58, 3, 5)
+    mean, half = grid.paired(dict(enumerate(a)), {**dict(enumerate(b)), 9: 0.})
+    interval = stats.ttest_rel(a, b).confidence_interval()
+    np.testing.assert_allclose([mean - half, mean + half], [interval.low, interval.high], rtol=1e-3)
+    assert np.isnan(grid.paired({0: 1.}, {0: 2.})[1])
+
+
+def line_of(variant, seed, knn, budget='steps'):
+    sets = {name: {'encoder': dict(knn=knn + i, linear=70.)}
+            for i, name in enumerate(('utd_mhad', 'ui_prmd', 'nw_ucla', 'nw_ucla_clean'))}
+    return dict(variant=variant, seed=seed, budget=budget, epochs=5, seconds=100., sets=sets)
+
+
+def test_a_table_has_means_and_differences_from_the_control(grid):
+    lines = [line_of('MoCo', 0, 50.), line_of('MoCo', 1, 52.), line_of('ActCLR', 0, 55.), line_of('ActCLR', 1, 59.)]
+    rows = grid.sets_table(lines, [('MoCo', 'steps'), ('absent', 'steps'), ('ActCLR', 'steps')], ('MoCo', 'steps'))
+    moco, actclr = (dict(zip(rows.splitlines()[0].split(' | '), row.split(' | '), strict=True))
+                    for row in rows.splitlines()[2:])
+    assert moco['UTD-MHAD'] == '51.0 / 70.0' and moco['NW-UCLA, 369'] == '54.0 / 70.0'
+    # over UTD-MHAD, UI-PRMD and the clean test part: 51, 52, 54
+    assert moco['mean of sets'] == '52.3 / 70.0' and not moco['kNN against control']
+    assert actclr['kNN against control'].startswith('+6.0 ± 12.7')
+
+
+def test_epochs_for_the_same_seconds_are_fixed_by_the_first_run():
+    import pool_methods
+    lines = [line_of('AimCLR', 0, 50.), dict(line_of('AimCLR', 1, 50.), seconds=140.)]
+    assert pool_methods.affordable('AimCLR', 240, 5, lines) == 10
+    assert pool_methods.affordable('SkeletonCLR', 240, 5, lines) == 0
+    lines.append(dict(line_of('AimCLR', 0, 50., 'seconds'), epochs=8))
+    assert pool_methods.affordable('AimCLR', 240, 5, lines) == 8
+
+
+def test_the_inner_split_is_counted_as_its_own_evaluation_does(tiny_archive, tmp_path):
+    import on_sets
+    archive = SkeletonArchive.open(tiny_archive)
+    test = archive.split('xsub', 'test')
+    rng = np.random.default_rng(3)
+    import torch
+    samples = [dict(index=int(i), label=int(archive.column('label')[i]), role=int(i in set(test.tolist())),
+                    features={'backbone': torch.from_numpy(rng.normal(size=6)).float()})
+               for i in [*archive.split('xsub', 'train'), *test]]
+
+    def evaluate(metric: FeatureMetric, chosen) -> dict:
+        metric.process(None, chosen)
+        return metric.compute_metrics(metric.results)
+
+    both = on_sets.KNNOnBoth(str(tiny_archive), 'xsub', 'xsub', k=[3])
+    both.inner = set(test[:4].tolist())
+    found = evaluate(both, samples)
+    plain = evaluate(KNNEvaluator(k=[3]), samples)
+    inner = evaluate(KNNEvaluator(k=[3]), [s for s in samples if not s['role'] or s['index'] in both.inner])
+    assert found['backbone_k3'] == plain['backbone_k3']
+    assert found['backbone_k3_inner'] == inner['backbone_k3'] != found['backbone_k3']
+
+
+def test_the_tables_of_the_docs_are_those_of_the_lines():
+    import tables
+    assert not tables.stale_pages()
+
+
+def test_every_file_of_lines_has_a_table_in_the_docs():
+    import tables
+    used = {match[2] for pattern in tables.PAGES for path in tables.ROOT.glob(pattern)
+            for match in tables._BLOCK.finditer(path.read_text(encoding='utf-8'))}
+    assert used >= {path.stem for path in tables.RESULTS.glob('*.jsonl')}
+
+
+def test_a_number_that_no_line_has_is_found(monkeypatch, tmp_path):
+    import tables
+    monkeypatch.setattr(tables, 'RESULTS', tmp_path)
+    monkeypatch.setitem(tables.TABLES, 'small', lambda lines: f'| {lines[0]["knn"]} |')
+    (tmp_path / 'small.jsonl').write_text(json.dumps(dict(knn=51.5)) + '\n')
+    page = 'text\n<!-- table: small -->\n| 61.5 |\n<!-- end of table -->\nmore\n'
+    assert tables.draw(page, 'page.md') == page.replace('61.5', '51.5')
+    with pytest.raises(DataError, match=r"page.md: table 'other' is none of ablation"):
+        tables.draw(page.replace('small', 'other'), 'page.md')
+    (tmp_path / 'small.jsonl').unlink()
+    with pytest.raises(DataError, match='has no lines'):
+        tables.draw(page, 'page.md')
