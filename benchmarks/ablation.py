@@ -70,7 +70,8 @@ def runs_of(args: argparse.Namespace) -> tuple[list[Run], list[Run]]:
             model = dict(backbone=encoder, data_preprocessor=dict(views=views(args.views, variant)))
             # a memory of another size is filled before, too
             memory = {key: value for key, value in PARTS.get(variant, {}).items() if key == 'memory'}
-            start = Run(START + (f', {variant}' if memory else ''), MOCO, WARM_UP, seed=seed, changes={
+            start = Run(START + (f', {variant}' if memory else ''), MOCO, WARM_UP, seed=seed,
+                        baselines=not memory, changes={
                 **common, 'model': {**model, 'data_preprocessor': dict(views=views(args.views, CONTROL)), **memory},
                 'init_from': str(args.encoder),
                 'optim_wrapper': dict(paramwise_cfg=frozen, optimizer=dict(lr=0.05))})

@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / 'benchmarks' / 'results'
 # of the last epoch: losses and what the method says of itself
 KEPT = ('loss', 'kl', 'mi_bound', 'mask_mean', 'mask_share', 'anchor_similarity', 'time')
+BASELINE_TITLES = {'prepared_coordinates': 'raw coordinates', 'mean_joint_velocity': 'mean joint velocity',
+                   'untrained_encoder': 'untrained encoder'}
 # two-sided 95% of Student's t for 1 to 9 degrees of freedom
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
@@ -39,6 +41,7 @@ class Run:
         changes: What differs from the config, nested as there.
         start: Run whose checkpoint it goes on from.
         seed: Seed of weights, order and augmentation.
+        baselines: Measure features that cost nothing, too, with the frames and joints of this encoder.
     """
 
     variant: str
@@ -48,6 +51,7 @@ class Run:
     changes: dict[str, Any] = field(default_factory=dict)
     start: 'Run | None' = None
     seed: int = 0
+    baselines: bool = False
 
     def recipe(self) -> dict[str, Any]:
         """All that a number depends on, as a line has it."""
@@ -119,7 +123,7 @@ class Grid:
         print(f'{run.variant}, seed {run.seed}: {run.epochs} epochs', flush=True)
         try:
             line = {**run.recipe(), **train(run, folder, self.checkpoint(run.start) if run.start else None)}
-            line['sets'] = measure(self.checkpoint(run), folder)
+            line['sets'] = measure(self.checkpoint(run), folder, run)
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             print(f'{run.variant}, seed {run.seed}: failed: {error}', flush=True)
             return False
@@ -171,10 +175,11 @@ def processor() -> str:
         return 'unknown'
 
 
-def measure(checkpoint: Path, folder: Path, baselines: bool = False) -> dict[str, Any]:
+def measure(checkpoint: Path, folder: Path, run: Run) -> dict[str, Any]:
     """What ``on_sets.py`` finds of a checkpoint."""
     out = folder / 'on_sets.json'
-    if call(['benchmarks/on_sets.py', str(checkpoint), '--json', str(out), *['--baselines'] * baselines],
+    if call(['benchmarks/on_sets.py', str(checkpoint), '--json', str(out), '--seed', str(run.seed),
+             *['--baselines'] * run.baselines],
             folder / 'on_sets.log') is None:
         raise RuntimeError(f'the evaluation failed, see {folder / "on_sets.log"}')
     return next(iter(json.loads(out.read_text()).values()))
@@ -204,33 +209,46 @@ def sets_table(lines: Sequence[dict[str, Any]], rows: Sequence[tuple[str, str]],
         lines: Lines of the results.
         rows: Variant and budget of each row; those without lines are left out.
         control: Variant and budget that all are compared with.
+
+    Returns:
+        Markdown. Baselines that a variant was measured with come first, the untrained encoder once for each of these.
     """
     head = ['kNN / linear', *TITLES.values(), 'mean of sets', 'kNN against control', 'linear against control', 'seeds',
             'epochs', 's']
-    text = [head, ['---'] * len(head)]
+    baselines, text = dict[str, list[str]](), []
     for variant, budget in rows:
         group = [line for line in lines if (line['variant'], line['budget']) == (variant, budget)]
         if not group:
             continue
-        cells = [both(group, lambda line, name=name: line['sets'][name]['encoder']) for name in TITLES]
-        means = both(group, lambda line: {metric: over_sets(line, metric) for metric in ('knn', 'linear')})
-        against = [] if (variant, budget) == control else [
+        for name, title in BASELINE_TITLES.items():
+            # only weights depend on the seed
+            some = [line for line in group if name in line['sets']['utd_mhad']][:None if 'untrained' in name else 1]
+            title += f' of {variant}' * ('untrained' in name)
+            if some and title not in baselines:
+                baselines[title] = [title, *accuracies(some, name), '', '', str(len(some)), '', '']
+        against = ['', ''] if (variant, budget) == control else [
             difference(lines, (variant, budget), control, metric) for metric in ('knn', 'linear')]
         seconds = statistics.median(line['seconds'] for line in group)
-        text.append([f'{variant}{", same seconds" * (budget == "seconds")}', *cells, means, *(against or ['', '']),
+        text.append([f'{variant}{", same seconds" * (budget == "seconds")}', *accuracies(group, 'encoder'), *against,
                      str(len(group)), str(group[0]['epochs']), f'{seconds:.0f}'])
-    return '\n'.join(f'| {" | ".join(row)} |' for row in text)
+    return '\n'.join(f'| {" | ".join(row)} |' for row in [head, ['---'] * len(head), *baselines.values(), *text])
 
 
-def both(group: Sequence[dict[str, Any]], read: Callable[[dict[str, Any]], dict[str, float]]) -> str:
-    """Means over runs of kNN and linear."""
-    found = [read(line) for line in group]
-    return ' / '.join(f'{statistics.mean(one[metric] for one in found):.1f}' for metric in ('knn', 'linear'))
+def accuracies(group: Sequence[dict[str, Any]], who: str) -> list[str]:
+    """Means over runs of kNN and linear, on every set and over the sets."""
+    def mean(read: Callable[[dict[str, Any], str], float]) -> str:
+        return ' / '.join(f'{statistics.mean(read(line, metric) for line in group):.1f}'
+                          for metric in ('knn', 'linear'))
+
+    def on(column: str) -> Callable[[dict[str, Any], str], float]:
+        return lambda line, metric: line['sets'][column][who][metric]
+
+    return [*(mean(on(column)) for column in TITLES), mean(lambda line, metric: over_sets(line, metric, who))]
 
 
-def over_sets(line: dict[str, Any], metric: str) -> float:
+def over_sets(line: dict[str, Any], metric: str, who: str = 'encoder') -> float:
     """Mean over UTD-MHAD, UI-PRMD and the sequences of Northwestern-UCLA that are no copies."""
-    return statistics.mean(line['sets'][name]['encoder'][metric] for name in ('utd_mhad', 'ui_prmd', 'nw_ucla_clean'))
+    return statistics.mean(line['sets'][name][who][metric] for name in ('utd_mhad', 'ui_prmd', 'nw_ucla_clean'))
 
 
 def difference(lines: Sequence[dict[str, Any]], row: tuple[str, str], control: tuple[str, str], metric: str) -> str:

@@ -95,19 +95,22 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--sets', nargs='+', choices=CONFIGS, default=list(CONFIGS), help='(default: all)')
     parser.add_argument('--baselines', action='store_true',
                         help='also raw coordinates, mean joint velocity and the untrained encoder of each')
+    parser.add_argument('--seed', type=int, default=0, help='of the untrained encoder (default: 0)')
     parser.add_argument('--json', type=Path, help='write the numbers of all checkpoints, by checkpoint')
     return parser.parse_args()
 
 
-def evaluate(checkpoint: str, name: str, baselines: bool = False) -> dict[str, dict[str, dict[str, float]]]:
+def evaluate(checkpoint: str, name: str, baselines: bool = False, seed: int = 0
+             ) -> dict[str, dict[str, dict[str, float]]]:
     """Accuracies in percent of an encoder, and of baselines, on a set: ``{set: {'encoder': {'knn': .., ...}}}``.
 
     Args:
         checkpoint: Checkpoint with a card.
         name: One of :data:`CONFIGS`.
         baselines: Evaluate :data:`BASELINES` with the frames and joints of this encoder, too.
+        seed: Seed of the untrained encoder.
     """
-    cfg = load_config(CONFIGS[name])
+    cfg = load_config(CONFIGS[name], {'randomness.seed': seed})
     clean, split = CLEAN.get(name, ('', cfg.split))
     both = dict(data_root=cfg.data_root, split=cfg.split, inner=split)
     cfg.test_evaluator = [dict(type='KNNOnBoth', k=[1, 20], **both), dict(type='LogisticOnBoth', **both)]
@@ -141,7 +144,7 @@ def main() -> None:
         found[checkpoint] = {}
         for name in args.sets:
             print(f'{checkpoint} on {name}', file=sys.stderr, flush=True)
-            found[checkpoint].update(evaluate(checkpoint, name, args.baselines))
+            found[checkpoint].update(evaluate(checkpoint, name, args.baselines, args.seed))
     print(table(found))
     if args.json:
         write_text(args.json, json.dumps(found, indent=1) + '\n')

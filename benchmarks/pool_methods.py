@@ -61,7 +61,8 @@ def run_of(method: str, seed: int, epochs: int, budget: str) -> Run:
     stages = (epochs - max(1, epochs // 3), max(1, epochs // 3))
     model = {'stages': dict(stage_epochs=stages), 'branch stages': dict(branch=dict(stage_epochs=stages)),
              'mining': dict(mining_epoch=epochs - max(1, epochs // 4)), 'cross': dict(cross_epoch=epochs // 2)}
-    return Run(method, config, epochs, budget, dict(model=model[second]) if second else {}, seed=seed)
+    return Run(method, config, epochs, budget, dict(model=model[second]) if second else {}, seed=seed,
+               baselines=budget == 'steps' and method in ('SkeletonCLR', '3s-SkeletonCLR'))
 
 
 def affordable(method: str, seconds: float, epochs: int, lines: list[dict[str, Any]]) -> int:

@@ -43,7 +43,7 @@ def driven(grid, tmp_path, monkeypatch):
         return dict(seconds=1., load_from=load_from and load_from.name)
 
     monkeypatch.setattr(grid, 'train', train)
-    monkeypatch.setattr(grid, 'measure', lambda checkpoint, folder: {'utd_mhad': {'encoder': {'knn': 50.}}})
+    monkeypatch.setattr(grid, 'measure', lambda checkpoint, folder, run: {'utd_mhad': {'encoder': {'knn': 50.}}})
     return grid.Grid(args), args, ran
 
 
@@ -118,6 +118,19 @@ def test_a_table_has_means_and_differences_from_the_control(grid):
     # over UTD-MHAD, UI-PRMD and the clean test part: 51, 52, 54
     assert moco['mean of sets'] == '52.3 / 70.0' and not moco['kNN against control']
     assert actclr['kNN against control'].startswith('+6.0 ± 12.7')
+
+
+def test_baselines_stand_above_what_was_measured_with_them(grid):
+    lines = [line_of('MoCo', 0, 50.), line_of('MoCo', 1, 52.), line_of('3s', 0, 60.)]
+    for line in lines[:2]:
+        for found in line['sets'].values():
+            found.update({name: dict(knn=10. + line['seed'], linear=20.) for name in grid.BASELINE_TITLES})
+    rows = [row.split(' | ') for row in grid.sets_table(lines, [('MoCo', 'steps'), ('3s', 'steps')],
+                                                        ('MoCo', 'steps')).splitlines()[2:]]
+    assert [row[0] for row in rows] == ['| raw coordinates', '| mean joint velocity', '| untrained encoder of MoCo',
+                                        '| MoCo', '| 3s']
+    # the draw of weights is averaged, and nothing else depends on it
+    assert [row[1] for row in rows[:3]] == ['10.0 / 20.0', '10.0 / 20.0', '10.5 / 20.0']
 
 
 def test_epochs_for_the_same_seconds_are_fixed_by_the_first_run():
