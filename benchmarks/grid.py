@@ -1,12 +1,12 @@
-"""Runs of a grid of configs: each trained, measured on the labelled sets of the pool, and written as a line of JSON.
+"""Jobs of a grid, each written as a line of JSON: trainings on the pool that are measured on its labelled sets.
 
-A run is a config with changes, a seed and a number of epochs. One whose line is there, with the same config, changes
-and epochs, is not run again; none is started after the time is up. So the same command goes on where it was stopped,
-also after the machine was.
+A job whose line is there, with the same recipe, is not done again; none is started after the time is up. So the same
+command goes on where it was stopped, also after the machine was.
 """
 import argparse
 import json
 import math
+import re
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 from methods import call
 from on_sets import TITLES
@@ -29,9 +29,32 @@ BASELINE_TITLES = {'prepared_coordinates': 'raw coordinates', 'mean_joint_veloci
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 
+class Job(Protocol):
+    """What a grid does: all that its result depends on, names of it and of its folder, and how it is done."""
+
+    @property
+    def title(self) -> str:
+        """What a message calls it."""
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder."""
+
+    def recipe(self) -> dict[str, Any]:
+        """All that its result depends on, as its line has it."""
+
+    def execute(self, folder: Path, out: Path) -> dict[str, Any]:
+        """Do it; what its line says beside the recipe.
+
+        Args:
+            folder: Its own folder.
+            out: Folder of all jobs.
+        """
+
+
 @dataclass(frozen=True)
 class Run:
-    """A training and what is measured of it.
+    """A training, and what is measured of it on the labelled sets.
 
     Attributes:
         variant: Row of the table.
@@ -57,6 +80,28 @@ class Run:
         """All that a number depends on, as a line has it."""
         return dict(variant=self.variant, budget=self.budget, seed=self.seed, config=self.config, epochs=self.epochs,
                     start=self.start.variant if self.start else '', changes=json.loads(json.dumps(self.changes)))
+
+    @property
+    def title(self) -> str:
+        """What a message calls it."""
+        return f'{self.variant}, {self.epochs} epochs, seed {self.seed}'
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder."""
+        return f'{self.variant}_{self.budget}_{self.epochs}_{self.seed}'
+
+    def checkpoint(self, out: Path) -> Path:
+        """The last checkpoint below the folder of all jobs."""
+        path = (out / as_folder(self.folder) / f'epoch_{self.epochs}.pth').resolve()
+        if not path.is_file():
+            raise RuntimeError(f'{path} is missing; take the line of {self.title} out of the results to train it again')
+        return path
+
+    def execute(self, folder: Path, out: Path) -> dict[str, Any]:
+        """Train and measure; what its line says beside the recipe."""
+        found = train(self, folder, self.start.checkpoint(out) if self.start else None)
+        return {**found, 'sets': measure(self.checkpoint(out), folder, self)}
 
     def write_config(self, path: Path, load_from: Path | None) -> None:
         """Write the config of this run, a child of ``config``."""
@@ -91,61 +136,49 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
-def is_done(run: Run, lines: Sequence[dict[str, Any]]) -> bool:
-    """Whether a run has its line."""
-    recipe = run.recipe()
+def is_done(job: Job, lines: Sequence[dict[str, Any]]) -> bool:
+    """Whether a job has its line."""
+    recipe = job.recipe()
     return any(all(line.get(key) == value for key, value in recipe.items()) for line in lines)
 
 
+def as_folder(name: str) -> str:
+    """A name without what a folder should not have in its name."""
+    return re.sub(r'[^\w+-]+', '_', name)
+
+
 class Grid:
-    """Runs what is missing, ``jobs`` at a time."""
+    """Does what has no line yet, ``jobs`` at a time."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self.args, self.begin, self.lock, self.failed = args, time.monotonic(), Lock(), 0
+        self.args, self.begin, self.lock = args, time.monotonic(), Lock()
 
-    def folder(self, run: Run) -> Path:
-        """Where a run writes."""
-        return (self.args.out / f'{run.variant}_{run.budget}_{run.epochs}_{run.seed}'.replace(' ', '_')).resolve()
-
-    def drive(self, runs: Sequence[Run]) -> bool:
-        """Run those without a line; False if one failed or is missing."""
-        left = [run for run in runs if not is_done(run, read_lines(self.args.results))]
+    def drive(self, jobs: Sequence[Job]) -> bool:
+        """Do those without a line; False if one failed or is missing."""
+        lines = read_lines(self.args.results)
         with ThreadPoolExecutor(self.args.jobs) as pool:
-            return all(list(pool.map(self.one, left)))
+            return all(list(pool.map(self.one, [job for job in jobs if not is_done(job, lines)])))
 
-    def one(self, run: Run) -> bool:
-        """Train and measure one; True if its line is there afterwards."""
+    def one(self, job: Job) -> bool:
+        """Do one; True if its line is there afterwards."""
         if time.monotonic() - self.begin > 3600 * self.args.hours:
-            print(f'{run.variant}, seed {run.seed}: no time left; the same command goes on from here', flush=True)
+            print(f'{job.title}: no time left; the same command goes on from here', flush=True)
             return False
-        folder = self.folder(run)
+        folder = (self.args.out / as_folder(job.folder)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        print(f'{run.variant}, seed {run.seed}: {run.epochs} epochs', flush=True)
+        print(f'{job.title}: begins', flush=True)
+        begin = time.monotonic()
         try:
-            line = {**run.recipe(), **train(run, folder, self.checkpoint(run.start) if run.start else None)}
-            line['sets'] = measure(self.checkpoint(run), folder, run)
+            line = {**job.recipe(), **job.execute(folder, self.args.out)}
         except (OSError, RuntimeError, KeyError, ValueError) as error:
-            print(f'{run.variant}, seed {run.seed}: failed: {error}', flush=True)
+            print(f'{job.title}: failed: {error}', flush=True)
             return False
-        self.append(line)
-        print(f'{run.variant}, seed {run.seed}: {line["seconds"]:.0f} s of its thread; '
-              + ', '.join(f'{name} {found["encoder"]["knn"]:.1f}' for name, found in line['sets'].items()), flush=True)
-        return True
-
-    def append(self, line: dict[str, Any]) -> None:
-        """Add a line to the results."""
         with self.lock:
             self.args.results.parent.mkdir(parents=True, exist_ok=True)
             with self.args.results.open('a') as file:
                 file.write(json.dumps(line) + '\n')
-
-    def checkpoint(self, run: Run) -> Path:
-        """The last checkpoint of a run."""
-        path = self.folder(run) / f'epoch_{run.epochs}.pth'
-        if not path.is_file():
-            raise RuntimeError(f'{path} is missing; take the lines of {run.variant!r} out of the results to train it '
-                               'again')
-        return path
+        print(f'{job.title}: done in {time.monotonic() - begin:.0f} s', flush=True)
+        return True
 
 
 def train(run: Run, folder: Path, load_from: Path | None) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def test_a_failed_run_has_no_line_and_stops_no_other(grid, driven, capsys):
     runs = [grid.Run(name, 'moco_joint_pool_xsub', 2) for name in ('broken', 'a')]
     assert not maker.drive(runs)
     assert {line['variant'] for line in grid.read_lines(args.results)} == {'a'}
-    assert 'broken, seed 0: failed: the training failed' in capsys.readouterr().out
+    assert 'broken, 2 epochs, seed 0: failed: the training failed' in capsys.readouterr().out
     args.hours = 0
     assert not maker.drive(runs) and 'goes on from here' in capsys.readouterr().out
 
