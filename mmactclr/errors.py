@@ -3,6 +3,8 @@
 Every message names the file or field, what was found, what was expected and what to do.
 """
 import difflib
+import fnmatch
+import re
 from collections.abc import Iterable
 
 
@@ -39,6 +41,30 @@ def near_names(word: str, known: Iterable[str]) -> list[str]:
     for bare in difflib.get_close_matches(wanted, {_bare(name) for name in names}, n=3):
         near += [name for name in names if _bare(name) == bare]
     return list(dict.fromkeys(near))[:3]
+
+
+def near_patterns(pattern: str, known: Iterable[str]) -> list[str]:
+    """Up to three names, or one pattern that matches some, that a pattern of file names without a match may stand for.
+
+    Its words, between hyphens, underscores and wildcards, are put right one by one: of ``actcrl*utdmahd*`` comes
+    ``actclr*utdmhad*``. Where that alone matches nothing, it may be the beginning of names.
+    """
+    names = list(dict.fromkeys(known))
+    literal = not set('*?[') & set(pattern)
+    near = near_names(pattern, names) if literal else []
+    if near or '[' in pattern:
+        return near
+    words = {word.casefold(): word for name in names for word in re.split('[-_]', name)}
+
+    def righted(word: re.Match[str]) -> str:
+        close = difflib.get_close_matches(word[0].casefold(), words, n=1)
+        return words[close[0]] if close else word[0]
+
+    right = re.sub(r'[^-_*?]+', righted, pattern)
+    for wider in (right, f'{right}*', f'*{right}*'):
+        if any(fnmatch.fnmatchcase(name, wider) for name in names):
+            return [wider]
+    return near_names(pattern.strip('*'), names)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -1,4 +1,5 @@
 """Metafiles list every config of their folder, and repeat what configs and README say."""
+import json
 import re
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def test_published_numbers_are_those_of_the_same_row_and_column_in_the_readme(de
                 assert metric == 'Top 1 Accuracy (linear)'
                 found[model['Name'].split('_')[1], column_of(result['Dataset'])] = str(value)
                 assert result['Dataset'] == model['Metadata']['Training Data']
-    if folder.name in ('actclr_release', 'demo', 'moco'):
+    if folder.name in ('actclr_release', 'backbones', 'demo', 'moco'):
         assert not found
     else:
         # all that the table has for which there is a config, and nothing else
@@ -137,7 +138,7 @@ def test_weights_are_the_published_ones_and_results_those_of_their_cards():
                 assert (ROOT / model['Weights']).is_file() or model['Weights'].startswith('https://')
                 measured = [result for result in model.get('Results', ()) if not result['Published']]
                 stated[Path(model['Weights']).stem] = (model['Name'], measured[0]['Epochs'], measured[0]['Metrics'])
-            else:
+            elif path.parent.name != 'backbones':
                 assert all(result['Published'] for result in model.get('Results', ())), model['Name']
     assert sorted(stated) == list_zoo()
     for name, (config, epochs, metrics) in stated.items():
@@ -145,3 +146,28 @@ def test_weights_are_the_published_ones_and_results_those_of_their_cards():
         assert (config, epochs) == (card['config'], card['recipe']['epochs'])
         assert metrics == {f'Top 1 Accuracy ({kind})': card['results'][0]['metrics'][field] for kind, field in (
             ('kNN, k 20', 'knn/backbone_k20'), ('linear', 'linear/backbone_top1'))}
+
+
+def test_results_of_backbones_are_those_of_their_runs():
+    """Metafile and README have every run of benchmarks/results/backbones.jsonl, rounded, and no other."""
+    lines = (ROOT / 'benchmarks' / 'results' / 'backbones.jsonl').read_text().splitlines()
+    runs = {(run['backbone'], run['epochs']): run['metrics'] for run in map(json.loads, lines)}
+    folder = ROOT / 'configs' / 'backbones'
+    stated = {}
+    for model in yaml.safe_load((folder / 'metafile.yml').read_text())['Models']:
+        [encoder] = model['Metadata']['Architecture']
+        cfg = load_config(ROOT / model['Config'])
+        assert cfg.model.get('branch', cfg.model).backbone.type == encoder.replace('-', '').replace('+', 'P')
+        for result in model.get('Results', ()):
+            assert not result['Published'] and model['Name'].endswith('_joint_utdmhad_xsub')
+            stated[encoder, result['Epochs']] = result['Metrics']
+    assert stated == {key: {f'Top 1 Accuracy ({name})': round(metrics[field], 1) for name, field in (
+        ('kNN, k 20', 'knn/backbone_k20'), ('linear', 'linear/backbone_top1'))}
+        for key, metrics in runs.items() if key[0] != 'ST-GCN'}
+    rows = [[cell.strip() for cell in line.strip('|').split('|')]
+            for line in (folder / 'README.md').read_text().splitlines() if line.startswith('| `') and 'utdmhad' in line]
+    fields = ('knn/backbone_k1', 'knn/backbone_k20', 'linear/backbone_top1')
+    assert {(row[1], int(row[2])): row[3:] for row in rows} == {
+        key: [*(f'{metrics[field]:.1f}' for field in fields),
+              ', '.join(f'{metrics[f"untrained_encoder/{field}"]:.1f}' for field in fields[1:])]
+        for key, metrics in runs.items()}

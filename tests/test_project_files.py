@@ -49,6 +49,22 @@ def test_hooks_are_local_and_what_they_run_is_installed():
             assert all((ROOT / word).exists() for word in words if '/' in word)
 
 
+def test_what_runs_on_the_fork_is_there():
+    """Tests and pinned packages that the script names; the documentation names its version."""
+    script = (ROOT / 'benchmarks' / 'on_the_fork.sh').read_text()
+    tests = re.findall(r'\btests/[\w/.]+', script)
+    assert len(tests) > 5 and all((ROOT / name).exists() for name in tests)
+    pins = re.findall(r'\$\(pin ([\w-]+) (requirements[\w.-]*)\)', script)
+    [loop] = re.findall(r'for name in (.*); do\n.*pin "\$name" (requirements[\w.-]*)', script)
+    pins += [(name, loop[1]) for name in loop[0].split()]
+    assert len(pins) > 8
+    for name, file in pins:
+        assert re.search(rf'^{name}==', (ROOT / file).read_text(), re.MULTILINE), (name, file)
+    version = re.search(r'FORK_VERSION:-([\d.]+)', script)[1]
+    row, = (line for line in (ROOT / 'docs' / 'install.md').read_text().splitlines() if 'on_the_fork.sh' in line)
+    assert f'`onedl-mmengine` {version}' in row
+
+
 def test_links_of_the_guide_lead_somewhere():
     for page in ('CONTRIBUTING.md', 'CHANGELOG.md'):
         for link in re.findall(r'\]\(([^)#]+)', (ROOT / page).read_text()):

@@ -2,7 +2,7 @@
 
     python tools/infer.py CKPT my_recording.csv
     python tools/infer.py CKPT long.npy --layout coco17 --window 60 --out results
-    python tools/infer.py CKPT wave.bvh --gallery gallery.npz --gif --out results
+    python tools/infer.py CKPT wave.bvh --gallery gallery.npz --gif --view 3d --out results
 
 INPUT is a file (.skeleton of NTU, CSV, BVH, JSON of a pose estimator, npz, npy), a zip or folder of them, or a skeleton
 archive. With --out DIR: results.json, results.npz (embedding, scores, actionlet of every recording) and, with --gif or
@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    from mmactclr.utils.cli import ToolParser
+    from mmactclr.utils.cli import ToolParser, add_view
     parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint', metavar='CKPT', help='checkpoint of tools/train.py, or a converted public one')
     parser.add_argument('inputs', metavar='INPUT', nargs='+', help='recordings')
@@ -28,6 +28,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='classes and neighbours shown (default: %(default)s)')
     parser.add_argument('--gif', action='store_true', help='animate every recording, with its actionlet; needs --out')
     parser.add_argument('--mp4', action='store_true', help='the same as a video; needs imageio-ffmpeg as well')
+    add_view(parser)
     parser.add_argument('--window', type=int, metavar='T', help='frames of a window that slides over long recordings')
     parser.add_argument('--hop', type=int, metavar='T', help='frames from one window to the next; default half of one')
     parser.add_argument('--layout', metavar='NAME', help='joints of arrays, default those of the model, and of files '
@@ -44,6 +45,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     for option in ('gif', 'mp4'):
         if getattr(args, option) and not args.out:
             parser.error(f'--{option} needs --out DIR, a folder to write to')
+    if args.view != 'flat' and not (args.gif or args.mp4):
+        parser.error(f'--view {args.view} is how --gif and --mp4 are drawn; give one of them')
     return args
 
 
@@ -52,8 +55,13 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     from mmactclr.apis import SkeletonInferencer
     from mmactclr.apis.inferencing.command import answer
+    from mmactclr.visualization import Viewpoint
+    from mmactclr.visualization.animation import require_ffmpeg
+    view = Viewpoint(args.elevation, args.azimuth) if args.view == '3d' else None
+    if args.mp4:
+        require_ffmpeg()
     inferencer = SkeletonInferencer(args.checkpoint, args.config, args.device)
-    answer(inferencer, args)
+    answer(inferencer, args, view)
 
 
 if __name__ == '__main__':

@@ -5,7 +5,6 @@ Example:
     python tools/list.py models
 """
 import argparse
-import difflib
 import fnmatch
 import inspect
 import sys
@@ -48,11 +47,11 @@ def rows(kind: str) -> dict[str, str]:
 def main(argv: list[str] | None = None) -> None:
     """Print the names."""
     args = parse_args(argv)
-    from mmactclr.errors import ConfigError
+    from mmactclr.errors import ConfigError, near_patterns
     known = rows(args.kind)
     found = {name: about for name, about in known.items() if fnmatch.fnmatchcase(name, args.pattern)}
     if not found:
-        near = difflib.get_close_matches(args.pattern.strip('*'), known, n=3)
+        near = near_patterns(args.pattern, known)
         hint = f'did you mean {" or ".join(near)}? ' if near else ''
         raise ConfigError(f'none of the {args.kind} is like {args.pattern!r}; {hint}{Path(sys.argv[0]).name} '
                           f'{args.kind} shows all')

@@ -15,6 +15,10 @@ def list_models(pattern: str = '*', pretrained: bool = False) -> list[str]:
         pattern: As for file names, such as ``actclr_3s_*``.
         pretrained: Names of the weights that this package carries; a tool takes them in place of a checkpoint.
 
+    Returns:
+        Names in alphabetical order; none where the pattern, which is a filter, matches nothing. What is mistyped is
+        answered with the nearest names by whatever takes one, and by ``mmactclr list configs PATTERN``.
+
     Example:
         >>> 'actclr_3s_ntu60_xsub' in list_models('actclr*')
         True

@@ -111,8 +111,9 @@ class SkeletonAdapter:
             parts.append('missing joints filled: ' + ', '.join(
                 f'{" and ".join(joints)} from {_mean_of(stand_in)}' for stand_in, joints in by_source.items()))
         if self.scale != 1:
-            how = f', so that the median torso is {TORSO} m long' if 'scale' in self.estimated else ''
-            parts.append(f'scaled by {self.scale:.4g} to metres{how}')
+            scaled = f'scaled by {self.scale:.4g} to metres'
+            parts.append(f'no unit of length is known: {scaled}, so that the median torso is {TORSO} m long'
+                         if 'scale' in self.estimated else scaled)
         if self.up != '+y':
             parts.append(f'{self.up} turned up to +y' + (' (estimated)' if 'up' in self.estimated else ''))
         if self.mirrored:

@@ -3,7 +3,8 @@ import ast
 import difflib
 import importlib
 import inspect
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from mmengine.utils import import_modules_from_strings
 from mmactclr.components import close_modules
 from mmactclr.errors import ConfigError
 
-from .data_config import parse_plain
+from .config_folders import bases_of_packages, resolve_base
+from .data_config import parse_plain, plain_data
 
 # top-level entries that mmengine reads from the config without being arguments of its Runner
 _RUNNER_READS = ('auto_scale_lr', 'compile', 'custom_imports', 'find_unused_parameters', 'model_wrapper_cfg',
@@ -154,7 +156,8 @@ def check_file_of_shared(path: Path, cfg: Mapping[str, Any], sections: Collectio
                          shared: Mapping[str, Any]) -> None:
     """The same for what a config that builds on others changes of theirs in its own file, written out literally.
 
-    Components that it adds, with a ``type`` or ``_delete_`` or in a list, name such places to have them filled in.
+    Components that it adds name such places to have them filled in: those with ``_delete_``, in a list, or of a
+    ``type`` that the others do not have there.
 
     Args:
         path: File of the config.
@@ -165,7 +168,7 @@ def check_file_of_shared(path: Path, cfg: Mapping[str, Any], sections: Collectio
     Raises:
         ConfigError: If there is one.
     """
-    _check_shared(f'{path}: ', _own_fields(path), cfg, sections, shared)
+    _check_shared(f'{path}: ', _own_fields(path, shared), cfg, sections, shared)
 
 
 def _check_shared(source: str, stated: Mapping[tuple[str, ...], Any], cfg: Mapping[str, Any],
@@ -210,7 +213,7 @@ def _plain(value: Any) -> Any:
     return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
-def _own_fields(path: Path) -> dict[tuple[str, ...], Any]:
+def _own_fields(path: Path, shared: Collection[str]) -> dict[tuple[str, ...], Any]:
     """What a config that builds on others states itself, as far as it is written out literally."""
     if path.suffix == '.py':
         body = ast.parse(path.read_text(encoding='utf-8')).body
@@ -218,15 +221,30 @@ def _own_fields(path: Path) -> dict[tuple[str, ...], Any]:
                   for target in node.targets if isinstance(target, ast.Name)}
     else:
         fields = parse_plain(path.read_text(encoding='utf-8'), path.suffix)
-    return {(name,): _changes(value) for name, value in fields.items()} if '_base_' in fields else {}
+    if '_base_' not in fields:
+        return {}
+    bases = cache(partial(_read_bases, path, fields['_base_']))
+    return {(name,): _changes(value, (name,), shared, bases) for name, value in fields.items()}
 
 
-def _changes(value: Any) -> Any:
+def _changes(value: Any, place: tuple[str, ...], shared: Collection[str], bases: Callable[[], Any]) -> Any:
     """Without new components and lists, which have to name the places that shared fields are written into."""
     if isinstance(value, Mapping):
         new = '_delete_' in value or 'type' in value
-        return {key: _changes(one) for key, one in value.items() if not new or isinstance(one, Mapping)}
+        if new and '_delete_' not in value and not set(shared).isdisjoint(value):
+            # one of the same type is merged into that of the bases
+            new = _at(bases(), (*place, 'type')) != value['type']
+        return {key: _changes(one, (*place, str(key)), shared, bases) for key, one in value.items()
+                if not new or isinstance(one, Mapping)}
     return _UNTOLD if isinstance(value, (list, tuple)) else value
+
+
+def _read_bases(path: Path, names: str | list[str]) -> dict[str, Any]:
+    """The fields of all configs that one builds on; those of another package's are left out."""
+    files = [resolve_base(name, path.parent) for name in ([names] if isinstance(names, str) else names)]
+    with plain_data(), bases_of_packages():
+        read = [Config.fromfile(str(file), import_custom_modules=False).to_dict() for file in files if file]
+    return {name: value for fields in read for name, value in fields.items()}
 
 
 def _literal(node: ast.expr) -> Any:

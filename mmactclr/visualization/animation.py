@@ -82,7 +82,12 @@ def draw_animation(sequence: SequenceRows, path: str | Path) -> Path:
     return path
 
 
-def _video_writer(fps: float) -> AbstractMovieWriter:
+def require_ffmpeg() -> None:
+    """Refuse MP4 files where nothing can write them; before a tool does its work.
+
+    Raises:
+        ConfigError: If ffmpeg is missing.
+    """
     try:
         import imageio_ffmpeg
         rcParams['animation.ffmpeg_path'] = imageio_ffmpeg.get_ffmpeg_exe()
@@ -90,6 +95,10 @@ def _video_writer(fps: float) -> AbstractMovieWriter:
         pass  # one that is installed on the machine will do
     if not FFMpegWriter.isAvailable():
         raise ConfigError('an .mp4 needs ffmpeg: pip install imageio-ffmpeg; .gif needs nothing')
+
+
+def _video_writer(fps: float) -> AbstractMovieWriter:
+    require_ffmpeg()
     # sides of an even number of pixels, which most players ask for
     return FFMpegWriter(fps=cast(int, fps), extra_args=['-vf', 'pad=ceil(iw/2)*2:ceil(ih/2)*2', '-pix_fmt', 'yuv420p'])
 

@@ -1,5 +1,6 @@
 """Who is looked at, units and axes that are doubted, folders of arrays, and what is refused instead of guessed."""
 import json
+import re
 import zipfile
 
 import numpy as np
@@ -119,6 +120,35 @@ def test_what_was_estimated_is_said_once(classifier, monkeypatch, capsys):
     with report_errors():
         classifier(100 * upright(), unit='cm')
     assert len(said) == 2 and capsys.readouterr().err.startswith('note: recording 0: ')
+
+
+@pytest.mark.parametrize('kind', ['csv', 'npz'])
+def test_a_unit_that_a_file_does_not_state_is_said_once_and_without_contradiction(
+        classifier, tmp_path, monkeypatch, capsys, kind):
+    """By the inferencer, which estimates it; converters, which keep such coordinates, are not heard."""
+    asked = []
+    monkeypatch.setattr('mmactclr.datasets.converters.units.print_log', lambda text, **_: asked.append(text))
+    layout, joints = get_layout(LAYOUT), 120 * upright()[0]
+    path = tmp_path / f'take.{kind}'
+    if kind == 'csv':
+        names = ','.join(f'{joint}_{axis}' for joint in layout.joints for axis in 'xyz')
+        np.savetxt(path, joints.reshape(len(joints), -1), fmt='%.5f', delimiter=',', header=names, comments='')
+    else:
+        np.savez(path, keypoint=joints[:, None], offsets=[0, len(joints)], label=[0],
+                 joint_names=list(layout.joints), edges=[list(bone) for bone in layout.bones])
+    lines = {}
+    for name, given in (('unstated', {}), ('factor', dict(metres_per_unit=.01)), ('cm', dict(unit='cm'))):
+        if (name, kind) == ('cm', 'npz'):
+            continue
+        with report_errors():
+            found = classifier(str(path), **given)[0]
+        lines[name] = capsys.readouterr().err.splitlines()
+        assert lines[name] == [f'note: {found.name}: {note}' for note in found.notes]
+    assert not asked
+    said, = lines['unstated']
+    assert re.search('no unit of length is known: scaled by .* the median torso is 0.5 m long; give --unit', said)
+    assert not any('no unit' in line or 'kept as' in line for name in lines if name != 'unstated'
+                   for line in lines[name])
 
 
 def test_a_stream_of_a_segmentor_has_its_window(tmp_path):

@@ -1,4 +1,5 @@
 """What is mistyped in a config or a command is answered in one line with the nearest names and what to import."""
+import fnmatch
 import os
 import subprocess
 import sys
@@ -6,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mmactclr.apis import init_model
+from mmactclr.apis import init_model, list_models
 from mmactclr.components import find_definitions, unknown_argument
-from mmactclr.errors import ConfigError
+from mmactclr.errors import ConfigError, near_patterns
 from mmactclr.models import STGCN
 from mmactclr.registry import CONVERTERS, DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
 from mmactclr.utils import load_config
@@ -166,7 +167,9 @@ def test_definitions_are_found_in_packages_and_not_executed(folder):
     (['export', 'pyskll', 'src', 'dst'], 2, 'did you mean pyskl?'),
     (['list', 'configs', 'zzz_4s*'], 1, 'mmactclr list configs shows all'),
     (['list', 'configs', 'actclr_joint_sinthetic'], 1, 'did you mean actclr_joint_synthetic_xsub'),
-    (['list', 'configs', 'actclr_jont*'], 1, 'did you mean actclr_joint'),
+    (['list', 'configs', 'actclr_jont*'], 1, 'did you mean actclr_joint*?'),
+    (['list', 'configs', 'actcrl*'], 1, "none of the configs is like 'actcrl*'; did you mean actclr*?"),
+    (['list', 'models', 'moco_joint_syntetic'], 1, 'did you mean moco_joint_synthetic'),
     (['list', 'modles'], 2, 'did you mean models?'), (['archive', 'subst'], 2, 'did you mean subset'),
     (['benchmark', 'encoderr'], 2, 'did you mean encoder?'),
     (['train', 'actclr_joint_synthetic_xsub', '--workdir', 'w'], 2, '--workdir: did you mean --work-dir?'),
@@ -177,6 +180,22 @@ def test_names_on_the_command_line(tmp_path, words, code, says):
     done = command(tmp_path, *words)
     assert done.returncode == code and 'Traceback' not in done.stderr, done.stderr
     assert says in done.stderr.splitlines()[-1], done.stderr
+
+
+@pytest.mark.parametrize(('pattern', 'near'), [
+    ('*utdmahd*', ['*utdmhad*']), ('ActCLR*', ['actclr*']), ('moco_jiont_*_xview', ['moco_joint_*_xview']),
+    ('motion', ['*motion*']), ('actclr_bone_utdmahd_xsub', ['actclr_bone_utdmhad_xsub']), ('actclr_b', [
+        'actclr_bone_utdmhad_xsub']), ('zzz*', []), ('zzz', []), ('ntu[67]*', [])])
+def test_patterns_that_match_nothing_are_put_right(pattern, near):
+    known = ['actclr_bone_utdmhad_xsub', 'moco_joint_ntu60_xview', 'moco_motion_ntu60_xsub']
+    assert not fnmatch.filter(known, pattern)
+    assert near_patterns(pattern, known) == near
+    assert all(fnmatch.filter(known, each) for each in near)
+
+
+def test_the_list_of_models_is_a_filter():
+    assert list_models('actcrl*') == list_models('actcrl*', pretrained=True) == list_models('actclr') == []
+    assert list_models('actclr_joint_synthetic', pretrained=True) == ['actclr_joint_synthetic']
 
 
 @pytest.mark.parametrize(('words', 'usage'), [

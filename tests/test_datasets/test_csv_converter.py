@@ -222,12 +222,12 @@ def test_fuzzed_tables_of_labels(tmp_path):
 
 def test_a_missing_unit_is_asked_for(tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr('mmactclr.datasets.converters.csv_files.print_log', lambda text, **_: said.append(text))
+    monkeypatch.setattr('mmactclr.datasets.converters.units.print_log', lambda text, **_: said.append(text))
     write_source(tmp_path / 'raw')
     CSVConverter().convert(tmp_path / 'raw', tmp_path / 'a', unit='cm')
     assert not said
     CSVConverter().convert(tmp_path / 'raw', tmp_path / 'b')
-    assert len(said) == 1 and 'pass --unit' in said[0]
+    assert len(said) == 1 and 'are kept as they are, pass --unit' in said[0]
 
 
 def test_files_alone_have_no_classes(tmp_path):

@@ -126,6 +126,9 @@ def interrupt(signals: list[signal.Signals]) -> None:
 
 
 if __name__ == '__main__':
+    # ignored where the tests were started in the background, and a run that ignores it goes on
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     write_encoder()
     for case, at in (('moco', 5), ('linear', 4), ('finetune', 4)):
         train(case, 'straight')

@@ -34,8 +34,13 @@ def test_signals_that_no_hook_would_act_on_do_what_they_do_elsewhere(tiny_archiv
     cfg = tiny_config(tiny_archive, 'moco_joint_ntu60_xsub', **NO_VALIDATION)
     cfg.default_hooks.checkpoint = hook
     cfg.custom_hooks.append(dict(type='Interrupting'))
-    with pytest.raises(KeyboardInterrupt):
-        run_training(cfg, tmp_path)
+    # ignored in tests that were started in the background
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_training(cfg, tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not list(tmp_path.glob('*.pth'))
 
 
@@ -63,6 +68,8 @@ def test_a_closed_terminal_is_noted_and_printing_goes_on(tmp_path):
     child, terminal = pty.fork()
     if not child:
         code = 1
+        # tests that were started by nohup ignore it
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         try:
             with StopSignals() as signals:
                 os.write(1, b'ready')

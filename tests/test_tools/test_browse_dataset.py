@@ -58,6 +58,13 @@ def test_videos(main, tiny_archive, tmp_path):
     assert imageio_ffmpeg.count_frames_and_secs(str(tmp_path / '01_take3.mp4'))[0] == frames
 
 
+def test_videos_without_ffmpeg_are_refused_before_anything_is_written(main, tiny_archive, tmp_path, monkeypatch):
+    monkeypatch.setattr('mmactclr.visualization.animation.FFMpegWriter.isAvailable', lambda: False)
+    with pytest.raises(ConfigError, match='an .mp4 needs ffmpeg'):
+        main([str(tiny_archive), '--out', str(tmp_path / 'out'), '--number', '1', '--mp4'])
+    assert not (tmp_path / 'out').exists()
+
+
 def test_sequences_in_space(main, config, shown, tmp_path):
     arguments = [config(), '--number', '2', '--seed', '4', '--out', str(tmp_path)]
     main(arguments)

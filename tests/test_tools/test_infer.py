@@ -10,6 +10,7 @@ from PIL import Image
 from mmactclr.apis.inferencing.command import file_names
 from mmactclr.datasets import SkeletonArchive
 from mmactclr.utils.cli import report_errors
+from mmactclr.visualization import Viewpoint
 from tests.test_apis.test_inferencer import BACKBONE, CLASSES, head, motion, save
 
 
@@ -105,9 +106,36 @@ def test_a_video(tools, checkpoint, tmp_path, monkeypatch, capsys):
         patch.setattr('mmactclr.visualization.animation.FFMpegWriter.isAvailable', lambda: False)
         assert tools(*given) == 1
         assert 'an .mp4 needs ffmpeg: pip install imageio-ffmpeg' in capsys.readouterr().err
+        # before the checkpoint is read and anything written
+        assert not (tmp_path / 'out').exists()
+        assert tools('infer', tmp_path / 'no.pth', *given[2:]) == 1
+        assert 'needs ffmpeg' in capsys.readouterr().err
     imageio_ffmpeg = pytest.importorskip('imageio_ffmpeg')
     assert tools(*given) == 0 and not (tmp_path / 'out' / 'a.gif').exists()
     assert imageio_ffmpeg.count_frames_and_secs(str(tmp_path / 'out' / 'a.mp4'))[0] == 6
+
+
+def test_an_animation_in_space(tools, checkpoint, tmp_path, monkeypatch, capsys):
+    np.save(tmp_path / 'a.npy', motion(6))
+    given = ['infer', checkpoint, tmp_path / 'a.npy', '--gif', '--out']
+    for name, *view in (('flat',), ('space', '--view', '3d'), ('behind', '--view', '3d', '--azimuth', '200')):
+        assert tools(*given, tmp_path / name, *view) == 0
+    pictures = {(tmp_path / name / 'a.gif').read_bytes() for name in ('flat', 'space', 'behind')}
+    assert len(pictures) == 3
+    with Image.open(tmp_path / 'space' / 'a.gif') as picture:
+        assert picture.n_frames == 6
+    # the recording is drawn from there, not something else
+    views = []
+    monkeypatch.setattr('mmactclr.apis.inferencing.command.draw_motion', lambda *given: views.append(given[-1]))
+    for view in ([], ['--view', '3d', '--elevation', '5']):
+        assert tools(*given, tmp_path / 'more', *view) == 0
+    assert views == [None, Viewpoint(5, 35)]
+    capsys.readouterr()
+    assert tools(*given, tmp_path / 'no', '--view', '3d', '--elevation', '99') == 1
+    assert 'elevation 99' in capsys.readouterr().err
+    assert tools('infer', checkpoint, tmp_path / 'a.npy', '--view', '3d') == 2
+    assert '--view 3d is how --gif and --mp4 are drawn' in capsys.readouterr().err
+    assert not (tmp_path / 'no').exists()
 
 
 def test_results_that_cannot_be_written_leave_nothing(tools, checkpoint, tmp_path, monkeypatch, capsys):

@@ -1,6 +1,8 @@
 """Fields stated once reach every place; joints come from the archive; wrong names are told."""
 
+import ast
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -239,3 +241,37 @@ def test_an_override_of_a_variable_of_the_file_is_refused_with_its_places():
     assert {place.split('.')[3] for place in places} == {'query', 'key', 'act'}
     changed = load_config(PLAIN, dict.fromkeys(places, 0.5))
     assert [changed.model.data_preprocessor.views[view].joints[0].low for view in ('query', 'key', 'act')] == [0.5] * 3
+
+
+REPEATED = [
+    ("dict(backbone=dict(type='STGCN', layout='coco17'))", 'model.backbone.layout', 'layout'),
+    ("dict(type='ActCLR', num_frames=8)", 'model.num_frames', 'num_frames'),
+    ("dict(dataset=dict(type='SkeletonDataset', split='xview'))", 'train_dataloader.dataset.split', 'split'),
+]
+
+
+@pytest.mark.parametrize(('text', 'place', 'field'), REPEATED)
+def test_a_component_whose_type_a_file_repeats_is_not_new(text, place, field, tmp_path):
+    path = tmp_path / 'mine.py'
+    base = f"_base_ = {str(CONFIGS / f'actclr/{PLAIN}.py')!r}\n{place.split('.')[0]} = "
+    path.write_text(base + text)
+    with pytest.raises(ConfigError, match=rf'mine\.py: {place}: .* would be replaced.*; set {field} instead'):
+        load_config(path)
+    # what replaces it may say the same, and one of another type or without the old is new
+    [value] = re.findall(rf'{field}=([^)]*)\)', text)
+    path.write_text(f'{base}{text}\n{field} = {value}')
+    assert load_config(path)[field] == ast.literal_eval(value)
+    path.write_text(base + text.replace("(type='", "(type='Other"))
+    assert load_config(path)
+    path.write_text(base + text.replace('(type=', '(_delete_=True, type='))
+    assert load_config(path)
+
+
+def test_a_model_that_a_file_adds_to_a_data_set_names_places(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text(
+        f"_base_ = {str(CONFIGS / '_base_/datasets/utdmhad_xsub.py')!r}\nlayout = 'coco17'\n"
+        "model = dict(type='Recognizer', layout='ntu25', backbone=dict(type='STGCN', layout='ntu25'))\n"
+    )
+    cfg = load_config(path)
+    assert cfg.model.layout == cfg.model.backbone.layout == 'coco17'

@@ -247,10 +247,13 @@ def main(argv: list[str] | None = None) -> None:
     import mmactclr.engine  # noqa: F401
     from mmactclr.errors import ConfigError
     from mmactclr.visualization import Viewpoint
+    from mmactclr.visualization.animation import require_ffmpeg
     from mmactclr.visualization.stages import choose_sequences
     view = Viewpoint(args.elevation, args.azimuth) if args.view == '3d' else None
     if args.number < 1:
         raise ConfigError(f'--number is {args.number}, expected 1 or more')
+    if args.mp4:
+        require_ffmpeg()
     source = (open_archive if Path(args.source).is_dir() else open_config)(args)
     stages = stages_of(source, args.stages)
     chosen = choose_sequences(source.archive, source.positions, args.number, args.classes, args.names, source.seed)

@@ -168,7 +168,7 @@ def _trace(graph: ExportedModel, inputs: tuple[Tensor, Tensor], path: Path, opse
     axes: dict[str, dict[int, str]] = {'keypoint': {0: 'N', 2: 'T'}, 'mask': {0: 'N'}}
     axes |= {name: {i: dim for i, dim in enumerate(dims) if dim in ('N', 'T', 'cells')}
              for name, dims, _ in _outputs(graph)}
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _without_fused_attention():
         # that the exporter is the older one, and that comparisons of sizes are traced as they come out
         warnings.simplefilter('ignore')
         try:
@@ -180,6 +180,17 @@ def _trace(graph: ExportedModel, inputs: tuple[Tensor, Tensor], path: Path, opse
             line = str(error).strip().partition('\n')[0]
             raise ExportError(f'the {type(graph.model).__name__} cannot be traced with opset {opset} ({line[:300]}); '
                               'try another opset, or rewrite the operation in the encoder') from error
+
+
+@contextmanager
+def _without_fused_attention() -> Iterator[None]:
+    """torch's attention layers step by step: in eval mode they take one fused operation, which ONNX does not have."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def _describe(onnx: Any, path: Path, about: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from mmactclr.errors import ConfigError, DataError
 from mmactclr.structures import Layout
 from mmactclr.structures.remap import stand_ins
 from mmactclr.utils import write_json, write_npz
-from mmactclr.visualization import draw_motion
+from mmactclr.visualization import Viewpoint, draw_motion
 from mmactclr.visualization.stages import upright_recording
 
 from .gallery import MotionGallery, Neighbour
@@ -42,8 +42,8 @@ def use_anchor(inferencer: SkeletonInferencer, source: str, arguments: dict[str,
     inferencer.use_anchor(source, **{} if is_archive(source) else arguments)
 
 
-def answer(inferencer: SkeletonInferencer, args: argparse.Namespace) -> list[Inference]:
-    """Look at ``args.inputs``, print what was found and write it to ``args.out``.
+def answer(inferencer: SkeletonInferencer, args: argparse.Namespace, view: Viewpoint | None = None) -> list[Inference]:
+    """Look at ``args.inputs``, print what was found and write it to ``args.out``; animations are seen from ``view``.
 
     Raises:
         ConfigError: If an option does not fit.
@@ -71,7 +71,7 @@ def answer(inferencer: SkeletonInferencer, args: argparse.Namespace) -> list[Inf
     if args.out:
         write(Path(args.out), found, neighbours)
         kinds = [kind for kind in ('gif', 'mp4') if getattr(args, kind)]
-        animate(Path(args.out), recordings, found, inferencer.layout, kinds, args.up)
+        animate(Path(args.out), recordings, found, inferencer.layout, kinds, args.up, view)
     return found
 
 
@@ -119,7 +119,7 @@ def write(folder: Path, found: Sequence[Inference], neighbours: Sequence[Sequenc
 
 
 def animate(folder: Path, recordings: Sequence[Recording], found: Sequence[Inference], layout: Layout,
-            kinds: Sequence[str], up: str | None = None) -> None:
+            kinds: Sequence[str], up: str | None = None, view: Viewpoint | None = None) -> None:
     """Write an animation of every recording, upright, with its actionlet.
 
     Args:
@@ -129,12 +129,14 @@ def animate(folder: Path, recordings: Sequence[Recording], found: Sequence[Infer
         layout: Joints of the model.
         kinds: Any of ``gif`` and ``mp4``.
         up: Axis of the recordings that points up; estimated if None.
+        view: From where bodies are seen in three dimensions; flat if None.
     """
     for name, recording, result in zip(file_names([r.name for r in found]), recordings, found, strict=True):
         for kind in kinds:
             actionlet = on_recorded_joints(result.actionlet, layout, recording)
             drawn = draw_motion(upright_recording(recording.keypoint, recording.layout, up), recording.layout,
-                                folder / f'{name}.{kind}', recording.fps, actionlet, result.name, result.label or '')
+                                folder / f'{name}.{kind}', recording.fps, actionlet, result.name, result.label or '',
+                                view)
             print(f'written: {drawn}')
 
 

@@ -23,7 +23,7 @@ from mmactclr.transforms.adaptation import METRES, SkeletonAdapter, fit_adapter
 from mmactclr.utils import load_config
 from mmactclr.utils.cli import spelt
 
-from .arguments import check_count, check_factor, say
+from .arguments import UNKNOWN, check_count, check_factor, say
 from .recordings import Recording, read_recordings
 from .results import Inference
 
@@ -142,7 +142,9 @@ class SkeletonInferencer:
 
     def notes(self, recording: Recording, adapter: SkeletonAdapter, window: int | None = None) -> tuple[str, ...]:
         """What is done to a recording and what is odd about it, a line each."""
-        notes = [] if adapter.changes_nothing else [adapter.summary()]
+        asked = recording.unit == UNKNOWN and 'scale' in adapter.estimated
+        hint = f'; give {spelt("unit=", "--unit")} if you know it' if asked else ''
+        notes = [] if adapter.changes_nothing else [adapter.summary() + hint]
         persons, frames = recording.num_persons, recording.num_frames
         if persons > self.card.max_persons:
             notes.append(f'{persons} persons, the model takes {self.card.max_persons}: the first are looked at')

@@ -14,6 +14,7 @@ from mmactclr.datasets import SkeletonArchive
 from mmactclr.datasets.archive_format import META
 from mmactclr.datasets.converters.labels import find_labels
 from mmactclr.datasets.converters.source_files import SourceFile, find_files
+from mmactclr.datasets.converters.units import unit_left_to_reader
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.registry import CONVERTERS
 from mmactclr.structures import Layout, get_layout
@@ -278,7 +279,8 @@ def _converted(path: Path, name: str, said: _Said) -> list[Recording]:
             raise ConfigError(f'{path}: unit is {said.unit!r}, format {name!r} has {", ".join(choices)}')
         options['unit'], said = units[0], replace(said, unit=None)
     with tempfile.TemporaryDirectory(prefix='mmactclr_') as folder:
-        archive = convert_file(name, path, Path(folder) / 'archive', options)
+        with unit_left_to_reader():
+            archive = convert_file(name, path, Path(folder) / 'archive', options)
         return [said.of(_named(recording, path)) for recording in _from_archive(archive, said.unit)]
 
 

@@ -1,14 +1,11 @@
 """Own recordings as CSV files, of any joints."""
 import argparse
 import functools
-import logging
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from mmengine.logging import print_log
 
 from mmactclr.errors import ConfigError, DataError
 from mmactclr.registry import CONVERTERS
@@ -20,7 +17,7 @@ from .file_converter import Clip, FileConverter, Recordings
 from .json_source import load_json
 from .labels import Labels, add_label_arguments, find_labels, split_maker
 from .source_files import SourceFile, find_files, first_readable
-from .units import PIXEL, UNKNOWN, add_unit_arguments, to_metres
+from .units import PIXEL, UNKNOWN, add_unit_arguments, ask_for_unit, to_metres
 
 _SKELETON_FIELDS = ('joints', 'edges', 'centre', 'shoulders', 'hips', 'flip_pairs', 'name')
 
@@ -130,8 +127,7 @@ class CSVConverter(FileConverter):
             unit = PIXEL
         scale, unit = to_metres(unit, metres_per_unit)
         if unit == UNKNOWN:
-            print_log(f'{src}: in which unit are the coordinates? They are kept as they are; pass --unit',
-                      logger='current', level=logging.WARNING)
+            ask_for_unit(f'{src} does not state a unit', '--unit or --metres-per-unit')
         about = dict(fps=fps, unit=unit, source=src.name)
         return Recordings(
             known.files, functools.partial(read_csv, layout=found, labels=known, scale=scale), found,

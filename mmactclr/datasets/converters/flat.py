@@ -27,6 +27,7 @@ from mmactclr.registry import CONVERTERS
 from mmactclr.structures.layouts import Layout, get_layout, list_layouts
 
 from .base import BaseConverter
+from .units import UNKNOWN, ask_for_unit
 
 UNIT = re.compile(r'\b(?:(centi|milli)?met(?:re|er)s?|([cm])?m)\b', re.IGNORECASE)
 METRES = {'': 1., 'c': .01, 'm': .001}
@@ -265,6 +266,5 @@ def _unit(src: Path, fields: Mapping[str, np.ndarray], metres_per_unit: float | 
     if match := UNIT.search(text):
         prefix = match.group(1) or match.group(2) or ''
         return METRES[prefix[:1].lower()], 'm'
-    print_log(f'{src.name}: cannot tell the unit from {text!r}, coordinates are kept as they are; '
-              'pass --metres-per-unit to convert them', logger='current', level=logging.WARNING)
-    return 1., 'unknown'
+    ask_for_unit(f'{src.name}: cannot tell the unit from {text!r}', '--metres-per-unit')
+    return 1., UNKNOWN

@@ -1,13 +1,19 @@
 """Units of files that do not state one."""
 import argparse
+import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from mmengine.logging import print_log
 
 from mmactclr.errors import ConfigError
 
 METRES = {'m': 1., 'cm': .01, 'mm': .001, 'inch': .0254, 'foot': .3048}
 PIXEL = 'pixel'
 UNKNOWN = 'unknown'
+_LEFT_TO_READER = ContextVar('whoever reads what is converted estimates the unit', default=False)
 
 
 def add_unit_arguments(parser: argparse.ArgumentParser, what: str, further: Iterable[str] = ()) -> None:
@@ -34,3 +40,25 @@ def to_metres(unit: str | None, metres_per_unit: float | None) -> tuple[float, s
             raise ConfigError(f'--metres-per-unit {metres_per_unit}: expected a positive number, and no --unit with it')
         return metres_per_unit, 'm'
     return METRES.get(unit or UNKNOWN, 1.), 'm' if unit in METRES else unit or UNKNOWN
+
+
+def ask_for_unit(question: str, option: str) -> None:
+    """Warn that coordinates are stored as they are since nothing says their unit, unless their reader estimates it.
+
+    Args:
+        question: Which file does not say it.
+        option: What says it on the command line.
+    """
+    if not _LEFT_TO_READER.get():
+        print_log(f'{question}; coordinates are kept as they are, pass {option} to convert them', logger='current',
+                  level=logging.WARNING)
+
+
+@contextmanager
+def unit_left_to_reader() -> Iterator[None]:
+    """While open, a converter does not ask for a unit: who reads the archive estimates it and says so, as inference."""
+    token = _LEFT_TO_READER.set(True)
+    try:
+        yield
+    finally:
+        _LEFT_TO_READER.reset(token)
