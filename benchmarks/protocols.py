@@ -1,168 +1,283 @@
-"""Run every downstream protocol on real recordings, from one checkpoint, and write one table.
+"""Run every downstream protocol on real recordings from several encoders; write a JSON line each and the tables.
 
-A run that is finished is not repeated, and none is started after the time is up: give the same command again to go on.
+Frozen: kNN, linear, logistic, retrieval, few-shot. A linear classifier as in the paper; everything trained on all
+labels and on 1, 2 and 5 a class, with several seeds of labels and order; the same network from scratch; what an encoder
+trained on the labels of one set knows of the others; segmentation of joined clips.
 
 Example:
-    python benchmarks/protocols.py actclr.pth --sets utdmhad nwucla uiprmd --hours 2
+    python benchmarks/protocols.py --encoders 'public ActCLR=actclr.pth' flagship=actclr_joint_flagship --jobs 2
+    python benchmarks/protocols.py --table
 """
 import argparse
+import json
 import os
-import subprocess
+import statistics
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-SPLITS = {'utdmhad': 'utdmhad_xsub', 'nwucla': 'nwucla_xview', 'uiprmd': 'uiprmd_xsub', 'synthetic': 'synthetic_xsub'}
-# test parts beside the one of the config: on Northwestern-UCLA without the copies of training files
-MORE_PARTS = {'nwucla': ('xview_clean',)}
-# protocol and prefix of its configs
-TESTED = {'knn': 'knn', 'retrieval': 'retrieval', 'fewshot': 'fewshot', 'transfer': 'checkpoint'}
+from grid import Grid, add_arguments, as_folder, call, read_lines  # noqa: E402
+
+from mmactclr.datasets.archive_format import file_sha256  # noqa: E402
+from mmactclr.errors import ConfigError  # noqa: E402
+from mmactclr.utils.zoo import find_checkpoint  # noqa: E402
+
+SPLITS = {'utdmhad': 'utdmhad_xsub', 'uiprmd': 'uiprmd_xsub', 'nwucla': 'nwucla_xview'}
+# columns: set and test part; on Northwestern-UCLA also without the copies of training files
+COLUMNS = {'UTD-MHAD': ('utdmhad', ''), 'UI-PRMD': ('uiprmd', ''), 'NW-UCLA, 464': ('nwucla', ''),
+           'NW-UCLA, 369': ('nwucla', 'xview_clean')}
 # all recordings show one person, and what is trained through the encoder costs half without an empty second one
 ONE_PERSON = ('max_persons=1',)
-
-
-def schedule(epochs: int, milestone: int) -> tuple[str, ...]:
-    """Options of a run of so many epochs, tested once at its end."""
-    return (f'train_cfg.max_epochs={epochs}', f'train_cfg.val_interval={epochs}',
-            f'param_scheduler.milestones=[{milestone}]')
-
-
-# a share of the 300 epochs of the protocol: enough steps for the loss to settle
-ALL_LABELS, SHARE, TWO = schedule(30, 24), schedule(100, 80), schedule(300, 250)
-TWO_LABELS = ('label_subset.fraction=None', 'label_subset.per_class=2')
-# (name, folder and prefix of the config, options)
-TRAINED = (
-    ('linear', 'linear/linear', ()),
-    ('semi10', 'semi/semi10', (*ONE_PERSON, *SHARE)),
-    ('finetune', 'finetune/finetune', (*ONE_PERSON, *ALL_LABELS)),
-    ('scratch', 'finetune/finetune', (*ONE_PERSON, *ALL_LABELS, 'from_scratch=True')),
-)
-# learning rates of two labels a class: each way of starting has its own best one
-RATES = (0.03, 0.1, 0.3, 1.0)
+FROZEN = [
+    dict(type='KNNEvaluator', k=[1, 20]), dict(type='LinearEvaluator', lr=0.1, standardize=True),
+    dict(type='LogisticEvaluator'), dict(type='RetrievalEvaluator'), dict(type='FewShotEvaluator', shots=[1, 5, 10])]
+# rows of frozen features: title, metrics
+FROZEN_ROWS = {
+    'kNN, k 1 / k 20': ('knn/backbone_k1', 'knn/backbone_k20'),
+    'retrieval, r1 / mAP': ('retrieval/backbone_r1', 'retrieval/backbone_map'),
+    'few-shot, 1 / 5 / 10 a class': tuple(f'fewshot/backbone_{k}shot' for k in (1, 5, 10)),
+    'standardised linear / logistic': ('linear/backbone_top1', 'logistic/backbone_top1')}
+BASELINES = {'prepared_coordinates': 'raw coordinates', 'mean_joint_velocity': 'mean joint velocity',
+             'untrained_encoder': 'untrained encoder'}
+# labels of a class: epochs that make the steps enough for the loss to settle, a share of the 300 of the protocol
+LABELS = {1: 150, 2: 100, 5: 60, 0: 30}
+SEGMENTATION = ('accuracy', 'mean_class_accuracy', 'miou', 'edit', 'f1@10', 'f1@25', 'f1@50')
 
 
 @dataclass(frozen=True)
-class Run:
-    """One command line and the folder it fills."""
+class Job:
+    """One protocol on one set from one encoder.
 
-    name: str
-    command: tuple[str, ...]
+    Attributes:
+        encoder: Name of the encoder.
+        source: Its checkpoint.
+        protocol: ``frozen``, ``linear``, ``finetune K`` with K labels a class (0: all), ``scratch K``, ``from SET``
+            or ``segmentation``.
+        data: Key of :data:`SPLITS`.
+        seed: Seed of labels and order.
+    """
 
-    def is_done(self, folder: Path) -> bool:
-        """Whether its numbers are there."""
-        return (folder / self.name / 'metrics.json').is_file()
+    encoder: str
+    source: str
+    protocol: str
+    data: str
+    seed: int = 0
+
+    @property
+    def title(self) -> str:
+        """What a message calls it."""
+        return f'{self.encoder}, {self.protocol}, {self.data}, seed {self.seed}'
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder."""
+        return f'{self.encoder}_{self.protocol}_{self.data}_{self.seed}'
+
+    def recipe(self) -> dict[str, Any]:
+        """All that its numbers depend on."""
+        checkpoint = find_checkpoint(self.source)
+        return dict(encoder=self.encoder, sha256=file_sha256(Path(checkpoint))[:16], protocol=self.protocol,
+                    data=self.data, seed=self.seed, options=list(self.options()))
+
+    def options(self) -> tuple[str, ...]:
+        """Overrides of the config of the protocol."""
+        kind, _, labels = self.protocol.partition(' ')
+        if kind == 'linear':
+            return (f'randomness.seed={self.seed}',)
+        if kind not in ('finetune', 'scratch'):
+            return ()
+        epochs, labels = LABELS[int(labels)], int(labels)
+        few = (f'label_subset.per_class={labels}', 'label_subset.fraction=None', f'label_subset.seed={self.seed}')
+        return (*ONE_PERSON, f'randomness.seed={self.seed}', f'train_cfg.max_epochs={epochs}',
+                f'train_cfg.val_interval={epochs}', f'param_scheduler.milestones=[{epochs * 4 // 5}]',
+                *(few if labels else ()), *(('from_scratch=True',) if kind == 'scratch' else ()))
+
+    def execute(self, folder: Path, out: Path) -> dict[str, Any]:
+        """Do it; accuracies by test part, and seconds of its thread."""
+        kind, _, rest = self.protocol.partition(' ')
+        split = SPLITS[self.data]
+        parts = [part for data, part in COLUMNS.values() if data == self.data]
+        if kind in ('frozen', 'from'):
+            source = self.source if kind == 'frozen' else str(self.trained_on(rest, out))
+            found = {part: test_frozen(split, source, folder / (part or 'all'), part, kind == 'frozen')
+                     for part in parts}
+            return dict(metrics={part: metrics for part, (metrics, _) in found.items()},
+                        seconds=round(sum(seconds for _, seconds in found.values()), 1))
+        config = 'segmentation/segmentation_utdmhad_xsub' if kind == 'segmentation' else (
+            f'linear/linear_{split}' if kind == 'linear' else
+            f'finetune/finetune_{split}' if rest == '0' else f'semi/semi10_{split}')
+        config = f'configs/benchmarks/{config}.py'
+        amp = ['--amp'] if kind in ('finetune', 'scratch') else []
+        options = [f'init_from={self.source}', *self.options()]
+        seconds = run(['tools/train.py', config, '--work-dir', str(folder), *amp, '--cfg-options', *options], folder)
+        metrics = {'': read_metrics(folder, 'val')}
+        for part in (parts[1:] if kind != 'segmentation' else ()):
+            shown = folder / part
+            keep = [option for option in options if option.startswith(('init_from', 'max_persons'))]
+            run(['tools/test.py', config, last_checkpoint(folder), '--work-dir', str(shown), '--cfg-options', *keep,
+                 f'split={part}'], shown)
+            metrics[part] = read_metrics(shown, 'test')
+        return dict(metrics=metrics, seconds=seconds)
+
+    def trained_on(self, data: str, out: Path) -> str:
+        """Checkpoint of the same encoder trained on all labels of another set."""
+        return last_checkpoint(out / as_folder(Job(self.encoder, self.source, 'finetune 0', data, self.seed).folder))
+
+
+def test_frozen(split: str, checkpoint: str, folder: Path, part: str, everything: bool
+                ) -> tuple[dict[str, float], float]:
+    """Accuracies of frozen features, with baselines if ``everything``, and seconds of the thread."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / 'config.py'
+    lines = [f'_base_ = {str(ROOT / "configs" / "benchmarks" / "transfer" / f"checkpoint_{split}.py")!r}',
+             f'test_evaluator = {FROZEN if everything else [FROZEN[0], FROZEN[2]]!r}']
+    if not everything:
+        lines.append("test_cfg = dict(baselines=dict(_delete_=True))")
+    config.write_text('\n'.join([*lines, *([f'split = {part!r}'] if part else [])]) + '\n')
+    seconds = run(['tools/test.py', str(config), checkpoint, '--work-dir', str(folder)], folder)
+    kept = {metric for metrics in FROZEN_ROWS.values() for metric in metrics}
+    found = read_metrics(folder, 'test')
+    return {name: value for name, value in found.items()
+            if name in kept or name.partition('/')[0] in BASELINES and name.partition('/')[2] in kept}, seconds
+
+
+def run(command: list[str], folder: Path) -> float:
+    """Seconds of the thread of a tool."""
+    folder.mkdir(parents=True, exist_ok=True)
+    used = call(command, folder / 'tool.log')
+    if used is None:
+        raise RuntimeError(f'{command[0]} failed, see {folder / "tool.log"}')
+    return round(used[0], 1)
+
+
+def read_metrics(folder: Path, mode: str) -> dict[str, float]:
+    """Metrics of a run, rounded to hundredths."""
+    metrics = json.loads((folder / 'metrics.json').read_text())[mode]['metrics']
+    return {name: round(value, 2) for name, value in metrics.items()}
+
+
+def last_checkpoint(folder: Path) -> str:
+    """The file that the marker of a finished training names."""
+    marker = folder / 'last_checkpoint'
+    if not marker.is_file():
+        raise RuntimeError(f'{folder} holds no finished training')
+    return marker.read_text().strip()
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('checkpoint', type=Path, help='checkpoint with a model card')
-    parser.add_argument('--sets', nargs='+', choices=SPLITS, default=['utdmhad', 'nwucla', 'uiprmd'],
-                        help='data sets, each an archive at the data_root of its configs (default: all real ones)')
-    parser.add_argument('--protocols', nargs='+', metavar='NAME',
-                        choices=[*TESTED, *(name for name, _, _ in TRAINED), 'two_labels'],
-                        help='only these (default: all)')
-    parser.add_argument('--hours', type=float, default=8., help='start nothing after so long (default: %(default)s)')
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/protocols'),
-                        help='folder for runs and table (default: %(default)s)')
+    add_arguments(parser, 'protocols')
+    parser.add_argument('--encoders', nargs='+', default=[], metavar='NAME=CKPT',
+                        help='checkpoints with a card or names of the zoo; the first is also trained from scratch')
+    parser.add_argument('--sets', nargs='+', choices=SPLITS, default=list(SPLITS), help='(default: all)')
+    parser.add_argument('--protocols', nargs='+', choices=('frozen', 'linear', 'finetune', 'from', 'segmentation'),
+                        help='only these (default: all); finetune has the networks from scratch')
     return parser.parse_args()
 
 
-def runs_of(data: str, checkpoint: Path, folder: Path) -> Iterator[tuple[str, Run]]:
-    """All runs of a data set with the protocols they belong to, cheap ones first."""
-    split = SPLITS[data]
-    for protocol, prefix in TESTED.items():
-        config = f'configs/benchmarks/{protocol}/{prefix}_{split}.py'
-        for part in ('', *MORE_PARTS.get(data, ())):
-            options = ('--cfg-options', f'split={part}') if part else ()
-            yield protocol, Run(_name(protocol, data, part), ('tools/test.py', config, str(checkpoint), *options))
-    for protocol, prefix, options in TRAINED:
-        config = f'configs/benchmarks/{prefix}_{split}.py'
-        run = _training(_name(protocol, data), config, checkpoint, options)
-        yield protocol, run
-        for part in MORE_PARTS.get(data, ()):
-            yield protocol, Run(_name(protocol, data, part), (
-                'tools/test.py', config, _last_checkpoint(folder / run.name), '--cfg-options',
-                f'init_from={checkpoint}', f'split={part}', *(ONE_PERSON if 'max_persons=1' in options else ())))
-    if data == 'utdmhad':
-        for rate in RATES:
-            for start, scratch in (('pretrained', 'False'), ('scratch', 'True')):
-                yield 'two_labels', _training(
-                    f'two_labels_{start}_lr{rate}_{data}', f'configs/benchmarks/semi/semi10_{split}.py', checkpoint,
-                    (*ONE_PERSON, *TWO, *TWO_LABELS, f'from_scratch={scratch}', f'optim_wrapper.optimizer.lr={rate}'))
-
-
-def _name(protocol: str, data: str, part: str = '') -> str:
-    return '_'.join(filter(None, (protocol, data, part.removeprefix('xview_'))))
-
-
-def _training(name: str, config: str, checkpoint: Path, options: tuple[str, ...]) -> Run:
-    # where all labels train the encoder, bf16 halves the time
-    amp = ('--amp',) if set(ALL_LABELS) <= set(options) else ()
-    return Run(name, ('tools/train.py', config, *amp, '--cfg-options', f'init_from={checkpoint}', *options))
-
-
-def _last_checkpoint(folder: Path) -> str:
-    """The file that the marker of a finished training names; a name for the message where there is none yet."""
-    marker = folder / 'last_checkpoint'
-    return marker.read_text().strip() if marker.is_file() else str(folder / 'last_checkpoint')
+def jobs_of(encoders: dict[str, str], sets: Sequence[str], seeds: Sequence[int]) -> Iterator[Job]:
+    """All jobs, cheap ones first, and what is trained before what looks at it."""
+    for name, source in encoders.items():
+        for data in sets:
+            yield Job(name, source, 'frozen', data)
+            yield from (Job(name, source, 'linear', data, seed) for seed in seeds)
+        if 'utdmhad' in sets:
+            yield Job(name, source, 'segmentation', 'utdmhad')
+    for labels in reversed(LABELS):
+        for number, (name, source) in enumerate(encoders.items()):
+            for seed in seeds:
+                for data in sets:
+                    yield Job(name, source, f'finetune {labels}', data, seed)
+                    if not number:
+                        yield Job(name, source, f'scratch {labels}', data, seed)
+    for name, source in encoders.items():
+        for seed in seeds:
+            yield from (Job(name, source, f'from {other}', data, seed)
+                        for data in sets for other in sets if other != data)
 
 
 def main() -> None:
-    """Run what is missing, then write the table."""
+    """Do what is missing, then print the tables."""
     args = parse_args()
-    args.work_dir.mkdir(parents=True, exist_ok=True)
-    claim(args.work_dir, args.checkpoint)
-    complete = run_missing(args)
-    if any(args.work_dir.rglob('metrics.json')):
-        from mmactclr.evaluation import as_markdown, choose_metrics, read_results
-        table = as_markdown(choose_metrics(read_results([args.work_dir])))
-        (args.work_dir / 'table.md').write_text(table + '\n')
-        print('\n' + table)
+    complete = True
+    if not args.table:
+        encoders = dict(word.partition('=')[::2] for word in args.encoders)
+        if not encoders or not all(encoders.values()):
+            raise ConfigError(f'--encoders is {args.encoders}, expected NAME=CKPT, one or more')
+        jobs = [job for job in jobs_of(encoders, args.sets, args.seeds)
+                if not args.protocols or _kind(job.protocol) in args.protocols]
+        grid = Grid(args)
+        # encoders that were trained on another set are there before they are looked at
+        for transferred in (False, True):
+            complete &= grid.drive([job for job in jobs if job.protocol.startswith('from ') == transferred])
+    print('\n' + table(read_lines(args.results)))
     if not complete:
         sys.exit(1)
 
 
-def claim(folder: Path, checkpoint: Path) -> None:
-    """Note which checkpoint the results of a folder are of; refuse another one."""
-    from mmactclr.datasets.archive_format import file_sha256
-    from mmactclr.errors import ConfigError
-    note, digest = folder / 'checkpoint.sha256', file_sha256(checkpoint)
-    if note.is_file() and note.read_text().strip() != digest:
-        raise ConfigError(f'{folder} holds results of another checkpoint than {checkpoint}; give another --work-dir')
-    note.write_text(digest + '\n')
+def _kind(protocol: str) -> str:
+    return protocol.partition(' ')[0].replace('scratch', 'finetune')
 
 
-def run_missing(args: argparse.Namespace) -> bool:
-    """Run what has no numbers yet; False if time was up before the last one, or one failed."""
-    started = time.monotonic()
-    # batches this small gain nothing from a second thread
-    env = {'OMP_NUM_THREADS': '1', **os.environ}
-    complete = True
-    for data in args.sets:
-        # made one after the other, as a later run tests what an earlier one trained
-        for protocol, run in runs_of(data, args.checkpoint, args.work_dir):
-            if (args.protocols and protocol not in args.protocols) or run.is_done(args.work_dir):
-                continue
-            if time.monotonic() - started > 3600 * args.hours:
-                print('time is up; the same command goes on from here', flush=True)
-                return False
-            target = args.work_dir / run.name
-            command = list(run.command)
-            index = command.index('--cfg-options') if '--cfg-options' in command else len(command)
-            command[index:index] = ['--work-dir', str(target)]
-            print(f'{run.name}: python {" ".join(command)}', flush=True)
-            start = time.monotonic()
-            with (args.work_dir / f'{run.name}.log').open('w') as log:
-                code = subprocess.run([sys.executable, *command], cwd=ROOT, env=env, stdout=log, stderr=log).returncode
-            complete &= code == 0
-            print(f'{run.name}: {"done" if code == 0 else f"failed, see {run.name}.log"} in '
-                  f'{time.monotonic() - start:.0f} s', flush=True)
-    return complete
+def table(lines: list[dict[str, Any]]) -> str:
+    """Rows of each protocol and encoder, then segmentation; means over seeds, with standard deviations if several.
+
+    The untrained encoder is the network of the first encoder.
+    """
+    rows = [['', 'encoder', *COLUMNS, 'seeds'], ['---'] * (len(COLUMNS) + 3)]
+    encoders = list(dict.fromkeys(line['encoder'] for line in lines))
+    frozen = [line for line in lines if line['protocol'] == 'frozen']
+    for title, metrics in FROZEN_ROWS.items():
+        for who in [*BASELINES, *encoders]:
+            name = encoders[0] if who in BASELINES else who
+            prefix = f'{who}/' if who in BASELINES else ''
+            cells = [' / '.join(_cell(frozen, name, column, prefix + metric) or '-' for metric in metrics)
+                     for column in COLUMNS.values()]
+            rows.append([title, BASELINES.get(who, who), *cells, '1'])
+    for protocol, title in _trained_titles():
+        for name in encoders:
+            group = [line for line in lines if line['protocol'] == protocol]
+            metric = 'knn/backbone_k20' if protocol.startswith('from ') else 'classifier/top1'
+            cells = [_cell(group, name, column, metric) for column in COLUMNS.values()]
+            if any(cells):
+                seeds = {line['seed'] for line in group if line['encoder'] == name}
+                rows.append([title, name, *(cell or '-' for cell in cells), str(len(seeds))])
+    segments = [['frames of joined clips', *SEGMENTATION], ['---'] * (len(SEGMENTATION) + 1)]
+    for line in lines:
+        if line['protocol'] == 'segmentation':
+            found = line['metrics']['']
+            segments.append([line['encoder'], *(f'{found[f"segmentation/{name}"]:.1f}' for name in SEGMENTATION)])
+    return _markdown(rows) + '\n\n' + _markdown(segments)
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
+    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+
+
+def _trained_titles() -> Iterator[tuple[str, str]]:
+    yield 'linear', 'linear (lr 3, 100 epochs)'
+    for labels, epochs in LABELS.items():
+        named = f'{labels} label{"s" * (labels > 1)} a class' if labels else 'all labels'
+        yield f'finetune {labels}', f'finetuned, {named}, {epochs} epochs'
+        yield f'scratch {labels}', f'from scratch, {named}, {epochs} epochs'
+    for data in SPLITS:
+        title = next(title for title, (key, _) in COLUMNS.items() if key == data).partition(',')[0]
+        yield f'from {data}', f'kNN after finetuning on {title}'
+
+
+def _cell(group: Sequence[dict[str, Any]], encoder: str, column: tuple[str, str], metric: str) -> str:
+    data, part = column
+    values = [line['metrics'][part][metric] for line in group
+              if (line['encoder'], line['data']) == (encoder, data) and metric in line['metrics'].get(part, {})]
+    spread = f' ± {statistics.stdev(values):.1f}' if len(values) > 1 else ''
+    return f'{statistics.mean(values):.1f}{spread}' if values else ''
 
 
 if __name__ == '__main__':
