@@ -1,5 +1,4 @@
 # The published encoder: ActCLR on the pool of five public sets, a wider encoder and a longer run than the short recipe.
-# Another stream: --cfg-options model.stream=motion model.data_preprocessor.streams=['motion']
 _base_ = ['../actclr/actclr_joint_pool_xsub.py']
 train_dataloader = dict(batch_size=64)
 model = dict(
