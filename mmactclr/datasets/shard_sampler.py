@@ -30,22 +30,30 @@ class ShardSampler(Sampler):
     order of it among themselves. A process whose archives hold more than its share leaves some out, others in every
     epoch; one whose archives hold less repeats some.
 
+    An epoch has as many sequences as the archives together, however they are balanced.
+
     Args:
         dataset: What to sample from.
         seed: Seed of the order; the same in all processes if None.
+        balance: Exponent a of n ** a, the share of an archive of n sequences in an epoch: 1 takes every sequence
+            once, 0 as many of each archive. Of one that gives more than it has, all come up before one does again;
+            of one that gives less, others in every epoch.
 
     Attributes:
         num_samples (int): Sequences of this process in an epoch.
 
     Raises:
-        ConfigError: The dataset is of another kind.
+        ConfigError: The dataset is of another kind, or ``balance`` is not between 0 and 1.
     """
 
-    def __init__(self, dataset: ShardedSkeletonDataset, seed: int | None = None) -> None:
+    def __init__(self, dataset: ShardedSkeletonDataset, seed: int | None = None, balance: float = 1.) -> None:
         if not isinstance(dataset, ShardedSkeletonDataset):
             raise ConfigError(f'ShardSampler: the dataset is {type(dataset).__name__}, expected ShardedSkeletonDataset'
                               '; use DefaultSampler')
-        self.dataset = dataset
+        if not 0 <= balance <= 1:
+            raise ConfigError(f'ShardSampler: balance is {balance}, expected a number from 0 (as many sequences of '
+                              'each archive) to 1 (each sequence once)')
+        self.dataset, self.balance = dataset, balance
         self.rank, self.world_size = get_dist_info()
         self.seed = sync_random_seed() if seed is None else seed
         self.epoch = 0
@@ -75,7 +83,13 @@ class ShardSampler(Sampler):
             yield from chunk.tolist()
 
     def _common_order(self) -> Tensor:
-        order = torch.randperm(len(self.dataset), generator=torch.Generator().manual_seed(self.seed + self.epoch))
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        if self.balance == 1:
+            order = torch.randperm(len(self.dataset), generator=generator)
+        else:
+            starts = [self.dataset.start(number) for number in range(len(self.dataset.shards))]
+            order = self._balanced([start + torch.arange(shard.chosen) for start, shard
+                                    in zip(starts, self.dataset.shards, strict=True)], len(self.dataset), generator)
         return _repeated(order, self.num_samples * self.world_size)[self.rank::self.world_size]
 
     def _own_order(self) -> Tensor:
@@ -88,9 +102,24 @@ class ShardSampler(Sampler):
             share = len(shard.holders) if shard.chosen >= len(shard.holders) else 1
             mine = order[shard.holders.index(self.rank) % share::share]
             own.append(mine + self.dataset.start(number))
+        generator = self._generator(str(self.rank))
+        if self.balance < 1:
+            return self._balanced(own, self.num_samples, generator)
         pool = torch.cat(own)
-        pool = pool[torch.randperm(len(pool), generator=self._generator(str(self.rank)))]
+        pool = pool[torch.randperm(len(pool), generator=generator)]
         return _repeated(pool, self.num_samples)
+
+    def _balanced(self, archives: list[Tensor], total: int, generator: torch.Generator) -> Tensor:
+        """``total`` positions in random order, of each archive its share, from its positions."""
+        weights = torch.tensor([len(positions) for positions in archives], dtype=torch.float64) ** self.balance
+        ends = (weights.cumsum(0) / weights.sum() * total).round().long().tolist()
+        chosen = []
+        for positions, begin, end in zip(archives, [0, *ends[:-1]], ends, strict=True):
+            rounds = math.ceil((end - begin) / len(positions))
+            orders = [positions[torch.randperm(len(positions), generator=generator)] for _ in range(rounds)]
+            chosen += [torch.cat(orders)[:end - begin]] if rounds else []
+        pool = torch.cat(chosen)
+        return pool[torch.randperm(len(pool), generator=generator)]
 
     def _generator(self, of: str) -> torch.Generator:
         return torch.Generator().manual_seed(derive_seed('shards', self.seed, self.epoch, of))

@@ -46,7 +46,7 @@ def write(tmp_path):
 def processes(monkeypatch):
     """Build what every process of a group would, one after the other."""
 
-    def build(configs: list[dict], epoch: int = 0):
+    def build(configs: list[dict], epoch: int = 0, **options):
         world = len(configs)
         datasets, gathered = [], []
 
@@ -68,7 +68,7 @@ def processes(monkeypatch):
         for rank, config in enumerate(configs):
             at(rank, lambda mine: list(gathered))
             datasets.append(ShardedSkeletonDataset(num_frames=8, **config))
-            samplers.append(ShardSampler(datasets[-1], seed=3))
+            samplers.append(ShardSampler(datasets[-1], seed=3, **options))
             samplers[-1].set_epoch(epoch)
         return SimpleNamespace(
             datasets=datasets, samplers=samplers,
@@ -220,3 +220,47 @@ def test_parts_of_an_archive_are_the_archive(write, tmp_path):
         shard_archive(whole.path, tmp_path / 'parts', 2, overwrite=True)
     with pytest.raises(ConfigError, match='expected 1 to 18'):
         shard_archive(whole.path, tmp_path / 'other', 19)
+
+
+@pytest.mark.parametrize('balance', [0., .5, 1.])
+def test_archives_of_different_sizes_are_balanced(write, balance):
+    sizes = (6, 12, 48)
+    dataset = ShardedSkeletonDataset([f'{write(f"d{n}", n=n, seed=n)}:' for n in sizes], num_frames=8)
+    sampler = ShardSampler(dataset, seed=3, balance=balance)
+    order = list(sampler)
+    assert len(order) == len(sampler) == sum(sizes)
+    parts = np.split(np.bincount(order, minlength=66), np.cumsum(sizes)[:-1])
+    shares = np.array(sizes) ** balance
+    np.testing.assert_allclose([part.sum() for part in parts], 66 * shares / shares.sum(), atol=1)
+    # all of an archive come up before one does again
+    assert all(part.max() - part.min() <= 1 for part in parts)
+    # mixed, and others of what is left out in the next epoch
+    assert len({int(np.searchsorted(np.cumsum(sizes), i, 'right')) for i in order[:22]}) == 3
+    sampler.set_epoch(1)
+    assert list(sampler) != order and (balance == 1 or set(sampler) != set(order))
+
+
+def test_balanced_order_does_not_depend_on_the_number_of_processes(write, processes):
+    roots = [write('a'), write('b', n=30, seed=50)]
+    one = processes([dict(archives=roots)], epoch=2, balance=.5).drawn[0]
+    both = processes([dict(archives=roots)] * 2, epoch=2, balance=.5)
+    assert np.array_equal(np.stack(both.drawn, 1).reshape(-1), one)
+
+
+def test_divided_archives_are_balanced_within_a_process(write, processes):
+    pattern = write('s0', n=12).replace('s0', 's*')
+    for i, n in enumerate((12, 48, 48), 1):
+        write(f's{i}', n=n, seed=100 * i)
+    group = processes([dict(archives=pattern, divide=True)] * 2, balance=0.)
+    # of 12 and 48 sequences two thirds train, and both give as many
+    starts = np.cumsum([0, 12, 12, 48, 48])
+    assert [len(drawn) for drawn in group.drawn] == [40, 40]
+    for numbers, drawn in zip(([0, 2], [1, 3]), group.drawn, strict=True):
+        counts = [int(((drawn >= lo) & (drawn < hi)).sum()) for lo, hi in zip(starts[:-1], starts[1:], strict=True)]
+        assert [counts[i] for i in numbers] == [20, 20] and sum(counts) == 40
+
+
+@pytest.mark.parametrize('balance', [-.1, 1.5, float('nan')])
+def test_a_balance_that_cannot_be_is_refused(write, balance):
+    with pytest.raises(ConfigError, match='ShardSampler: balance is .*expected a number from 0'):
+        ShardSampler(ShardedSkeletonDataset([write('a')], num_frames=8), balance=balance)
