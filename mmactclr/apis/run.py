@@ -1,6 +1,7 @@
 """Training and evaluation by config, from Python or from the command line."""
 import inspect
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -33,6 +34,7 @@ from mmactclr.utils.zoo import find_checkpoint
 
 from .agreement import begin_together
 from .build_errors import explain_build_errors, unknown_type
+from .claims import claimed
 from .config_checks import check_config, check_optimizer, check_purpose, check_schedule, check_trainable
 from .faults import check_writable, explain_faults
 from .launching import join_group, leave_group, prepare_group
@@ -121,10 +123,10 @@ def run_training(config: str | Path | Config, work_dir: str | Path | None = None
     complete_backends(cfg)
     folder = _work_dir(cfg, work_dir)
     try:
-        with explain_faults(folder):
+        with explain_faults(folder), ExitStack() as held:
             if launcher != 'none':
                 join_group(cfg, launcher)
-            begin_together(partial(_choose_checkpoint, cfg, resume, folder, options), folder)
+            begin_together(partial(_choose_checkpoint, cfg, resume, folder, options, held), folder)
             runner = build_runner(cfg, work_dir, launcher=launcher)
             if resume and not cfg.resume:
                 runner.logger.warning(f'{runner.work_dir} holds no checkpoint to go on from: training starts from the '
@@ -233,8 +235,8 @@ def take_model(cfg: Config, card: ModelCard | None, source: str, options: Mappin
     adopt_card(cfg, card, source, explicit=options or ())
 
 
-def _choose_checkpoint(cfg: Config, resume: str | None, work_dir: str, options: Mapping[str, Any] | None
-                       ) -> str | None:
+def _choose_checkpoint(cfg: Config, resume: str | None, work_dir: str, options: Mapping[str, Any] | None,
+                       held: ExitStack) -> str | None:
     """Find and check what a training reads and where it writes, before anything is built.
 
     Args:
@@ -242,11 +244,17 @@ def _choose_checkpoint(cfg: Config, resume: str | None, work_dir: str, options: 
         resume: As in :func:`run_training`.
         work_dir: Folder of the run.
         options: Overrides that the user gave.
+        held: What ends with the run: takes the claim of its folder.
 
     Returns:
         Checkpoint that the run begins with, None if there is none.
     """
     _take_encoder(cfg, options)
+    claim = partial(held.enter_context, claimed(work_dir)) if is_main_process() else bool
+    existed = Path(work_dir).is_dir()
+    if existed:
+        # before the newest checkpoint is looked for, which a run that is ending may be about to write
+        claim()
     found = find_newest(work_dir) if resume == 'auto' else resume
     if resume:
         cfg.resume = bool(found)
@@ -255,6 +263,8 @@ def _choose_checkpoint(cfg: Config, resume: str | None, work_dir: str, options: 
     _read_checkpoint(cfg)
     check_optimizer(cfg)
     check_writable(work_dir)
+    if not existed:
+        claim()
     return cfg.get('load_from') or None
 
 
