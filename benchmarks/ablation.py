@@ -1,5 +1,8 @@
 """What each part of ActCLR adds: the parts of the paper one by one, its anchor, mask and memory, on the pool.
 
+The transformations are those of the paper, or with --views short those of the short recipe, which gives momentum
+contrast stronger ones and stage two milder ones.
+
 All begin with the same encoder, whose projector and memory are warmed up by stage one with the encoder frozen; then
 stage two, or momentum contrast as the control, for the same number of steps, and momentum contrast for about the same
 seconds. The encoder is that of --encoder, such as converted public weights (docs/public_weights.md).
@@ -53,10 +56,17 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--encoder', type=Path, help='checkpoint of the encoder that all begin with')
     parser.add_argument('--variants', nargs='+', choices=[CONTROL, *PARTS], default=[CONTROL, *PARTS], metavar='NAME',
                         help='rows (default: all)')
-    parser.add_argument('--views', choices=('small', 'paper'), default='small',
-                        help='transformations of the short recipe, or of the paper (default: %(default)s)')
+    parser.add_argument('--views', choices=('paper', 'short'), default='paper',
+                        help='transformations of the paper, or of the short recipe, whose lines and runs lie in a file '
+                             'and a folder that end in _short (default: %(default)s)')
     parser.add_argument('--lr', type=float, default=0.02, help='at the beginning of a run (default: %(default)s)')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.views == 'short':
+        for name in ('results', 'out'):
+            if getattr(args, name) == parser.get_default(name):
+                path = getattr(args, name)
+                setattr(args, name, path.with_name(f'{path.stem}_short{path.suffix}'))
+    return args
 
 
 def runs_of(args: argparse.Namespace) -> tuple[list[Run], list[Run]]:
@@ -89,7 +99,7 @@ def runs_of(args: argparse.Namespace) -> tuple[list[Run], list[Run]]:
 
 def views(kind: str, variant: str) -> dict[str, Any]:
     """Transformations of a variant: nothing to change, or those of the paper."""
-    if kind == 'small':
+    if kind == 'short':
         return {}
     from mmactclr.utils import load_config
     found = load_config('actclr_joint_ntu60_xsub').model.data_preprocessor.views.to_dict()

@@ -26,7 +26,7 @@ from mmactclr.utils import write_text  # noqa: E402
 
 # name of a table, and what draws it from the lines of the file of that name
 TABLES: dict[str, Callable[[list[dict]], str]] = {
-    'ablation': ablation.table, 'backbones': backbones.table, 'demo': demo_seeds.table,
+    'ablation': ablation.table, 'ablation_short': ablation.table, 'backbones': backbones.table, 'demo': demo_seeds.table,
     'pool_methods': pool_methods.table,
     'protocols': protocols.table}
 PAGES = ('README.md', 'docs/*.md')
