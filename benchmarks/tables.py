@@ -26,9 +26,8 @@ from mmactclr.utils import write_text  # noqa: E402
 
 # name of a table, and what draws it from the lines of the file of that name
 TABLES: dict[str, Callable[[list[dict]], str]] = {
-    'ablation': ablation.table, 'ablation_short': ablation.table, 'backbones': backbones.table, 'demo': demo_seeds.table,
-    'pool_methods': pool_methods.table,
-    'protocols': protocols.table}
+    'ablation': ablation.table, 'ablation_short': ablation.table, 'backbones': backbones.table,
+    'demo': demo_seeds.table, 'pool_methods': pool_methods.table, 'protocols': protocols.table}
 PAGES = ('README.md', 'docs/*.md')
 _BLOCK = re.compile(r'(<!-- table: (\w+) -->\n)(.*?)(<!-- end of table -->)', re.S)
 
