@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -45,14 +46,26 @@ def cluster(tmp_path, repo_root):
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
 
-    def start(script: str, *words: object, **environment: str) -> subprocess.Popen:
-        return subprocess.Popen(
-            ['bash', repo_root / 'tools' / script, *map(str, words)], cwd=tmp_path, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={
-                **os.environ, 'PATH': f'{programs}:{os.environ["PATH"]}', 'FAKE_LOG': str(tmp_path / 'log'),
-                'PYTHON': sys.executable, 'CUDA_VISIBLE_DEVICES': '', 'PYTHONPATH': str(repo_root), **environment})
+    jobs = []
 
-    return start
+    def start(script: str, *words: object, **environment: str) -> subprocess.Popen:
+        # a shell cannot catch what was ignored when it was started, as SIGINT is in the background
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            jobs.append(subprocess.Popen(
+                ['bash', repo_root / 'tools' / script, *map(str, words)], cwd=tmp_path, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, env={
+                    **os.environ, 'PATH': f'{programs}:{os.environ["PATH"]}', 'FAKE_LOG': str(tmp_path / 'log'),
+                    'PYTHON': sys.executable, 'CUDA_VISIBLE_DEVICES': '', 'PYTHONPATH': str(repo_root),
+                    **environment}))
+        finally:
+            signal.signal(signal.SIGINT, before)
+        return jobs[-1]
+
+    yield start
+    for job in jobs:
+        with suppress(ProcessLookupError):
+            os.killpg(job.pid, signal.SIGKILL)
 
 
 def python(folder: Path, code: int) -> str:
