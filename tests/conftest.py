@@ -2,11 +2,13 @@
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from mmengine.utils import manager
 
 # tensors in tests are tiny: threads only wait for each other; child processes inherit it
 os.environ.setdefault('OMP_NUM_THREADS', '1')
@@ -16,6 +18,15 @@ from mmactclr.structures import get_layout
 
 _COUNTER = itertools.count()
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def free_managers() -> Iterator[None]:
+    """Give back the lock that mmengine's managers keep when a test makes one of them fail."""
+    yield
+    with suppress(RuntimeError):
+        while True:
+            manager._lock.release()
 
 
 @pytest.fixture(scope='session', autouse=True)

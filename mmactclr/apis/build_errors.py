@@ -1,12 +1,13 @@
 """What components and mmengine raise while a run is built, in words that name file and field."""
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.utils import manager
 
 from mmactclr import components, registry
 from mmactclr.components import describe
@@ -73,6 +74,18 @@ def explain_build_errors(source: str | Path | None, config: Mapping[str, Any] | 
             f'{source or "config"}: {f"field {field}: " if field else ""}{what} ({type(error).__name__}: {error}; '
             f'{Path(last.filename).name}:{last.lineno}); correct the field'
             + (f', see the arguments in the docstring of {kind}' if kind else '')) from error
+    finally:
+        _free_managers()
+
+
+def _free_managers() -> None:
+    """Give the lock of mmengine's managers back, which they keep when making a logger or visualizer fails.
+
+    The thread that has it notices nothing; any other would wait for it for ever.
+    """
+    with suppress(RuntimeError):
+        while True:
+            manager._lock.release()
 
 
 def unknown_type(source: str | Path | None, name: str, kind: str) -> ConfigError:

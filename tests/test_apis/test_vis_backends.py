@@ -1,9 +1,11 @@
 """Backends of the visualizer by config: what is logged reaches them, what is missing is named."""
 import importlib.util
 import sys
+import threading
 import types
 
 import pytest
+from mmengine.logging import print_log
 
 from mmactclr.apis import run_training, vis_backends
 from mmactclr.apis.vis_backends import complete_backends
@@ -80,3 +82,14 @@ def test_where_numbers_go_does_not_change_what_is_computed():
     bare = load_config('actclr_joint_utdmhad_xsub')
     bare.pop('visualizer')
     assert recipe_hash(plain) == recipe_hash(other) == recipe_hash(bare)
+
+
+def test_what_could_not_be_built_stops_no_other_thread(tiny_archive, tiny_config, tmp_path):
+    """mmengine keeps a lock when making a visualizer fails, and every log line of another thread waits for it."""
+    cfg = tiny_config(tiny_archive, **{BOTH: [dict(type='LocalVisBackend', no_such_argument=1)]})
+    with pytest.raises(ConfigError, match='no_such_argument'):
+        run_training(cfg, tmp_path / 'run')
+    said = threading.Thread(target=print_log, args=('other', 'current'), daemon=True)
+    said.start()
+    said.join(20)
+    assert not said.is_alive()
