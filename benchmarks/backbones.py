@@ -28,7 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from methods import call  # noqa: E402
+from grid import call  # noqa: E402
 
 from mmactclr.models import MoCo  # noqa: E402
 from mmactclr.registry import MODELS  # noqa: E402

@@ -6,8 +6,11 @@ command goes on where it was stopped, also after the machine was.
 import argparse
 import json
 import math
+import os
 import re
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +19,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
 
-from methods import call
 from on_sets import TITLES
+
+from mmactclr.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / 'benchmarks' / 'results'
@@ -131,6 +135,18 @@ def add_arguments(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument('--table', action='store_true', help='run nothing, print the table of what is there')
 
 
+def named_encoders(words: Sequence[str]) -> dict[str, str]:
+    """Names and checkpoints of words ``NAME=CKPT``; files with their whole path.
+
+    Raises:
+        ConfigError: There is none, or a word is another.
+    """
+    found = dict(word.partition('=')[::2] for word in words)
+    if not found or not all(found.values()):
+        raise ConfigError(f'the encoders are {" ".join(words) or "none"}, expected NAME=CKPT, one or more')
+    return {name: str(Path(source).resolve()) if Path(source).is_file() else source for name, source in found.items()}
+
+
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The lines that there are."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
@@ -197,6 +213,23 @@ def train(run: Run, folder: Path, load_from: Path | None) -> dict[str, Any]:
     return dict(seconds=round(used[0], 1), wall=round(used[2], 1), memory=round(used[1]), steps=entries[-1]['step'],
                 torch=torch.__version__, machine=processor(),
                 scalars={key: round(value, 4) for key, value in entries[-1].items() if key in KEPT})
+
+
+def call(command: list[str], log: Path) -> tuple[float, float, float] | None:
+    """Seconds of its thread, peak memory in MiB, and seconds by the clock of a process; None if it failed."""
+    # batches this small gain nothing from a second thread
+    env = {'OMP_NUM_THREADS': '1', **os.environ}
+    measured = [sys.executable, '-c', 'import resource, subprocess, sys; '
+                'code = subprocess.run([sys.executable, *sys.argv[1:]]).returncode; '
+                'used = resource.getrusage(resource.RUSAGE_CHILDREN); '
+                'print("measured", used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, flush=True); sys.exit(code)',
+                *command]
+    start = time.monotonic()
+    with log.open('w') as file:
+        if subprocess.run(measured, cwd=ROOT, env=env, stdout=file, stderr=file).returncode:
+            return None
+    found = re.search(r'measured (\S+) (\S+)', log.read_text())
+    return float(found[1]), float(found[2]), time.monotonic() - start
 
 
 def processor() -> str:

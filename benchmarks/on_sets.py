@@ -39,6 +39,7 @@ CONFIGS = {
 TITLES = {'utd_mhad': 'UTD-MHAD', 'ui_prmd': 'UI-PRMD', 'nw_ucla': 'NW-UCLA, 464', 'nw_ucla_clean': 'NW-UCLA, 369'}
 # what a classifier is told about: k-nearest neighbours, logistic regression on standardised features
 NUMBERS = {'knn': 'knn/backbone_k20', '1nn': 'knn/backbone_k1', 'linear': 'logistic/backbone_top1'}
+STREAMS = ('joint', 'motion', 'bone')
 BASELINES = ('prepared_coordinates', 'mean_joint_velocity', 'untrained_encoder')
 # set whose test part has another one inside, and the split that leaves the copies out
 CLEAN = {'nw_ucla': ('nw_ucla_clean', 'xview_clean')}
@@ -104,6 +105,9 @@ def evaluate(checkpoint: str, name: str, baselines: bool = False, seed: int = 0
              ) -> dict[str, dict[str, dict[str, float]]]:
     """Accuracies in percent of an encoder, and of baselines, on a set: ``{set: {'encoder': {'knn': .., ...}}}``.
 
+    Of several streams the encoder is what they say fused; beside it stand each of them, and ``equal`` for equal
+    weights.
+
     Args:
         checkpoint: Checkpoint with a card.
         name: One of :data:`CONFIGS`.
@@ -119,10 +123,13 @@ def evaluate(checkpoint: str, name: str, baselines: bool = False, seed: int = 0
     # the runner says on standard output what it does; a log of it is in the folder, which is not kept
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         found = run_test(cfg, checkpoint, folder)
-    who = {'encoder': '', **{name: f'{name}/' for name in cfg.test_cfg.baselines}}
-    return {column: {key: {short: round(found[prefix + metric + ending], 2) for short, metric in NUMBERS.items()}
-                     for key, prefix in who.items()}
-            for column, ending in ((name, ''), *[(clean, '_inner')] * bool(clean))}
+    who = {'encoder': '{}/{}', **{key: f'{key}/{{}}/{{}}' for key in cfg.test_cfg.baselines},
+           **{stream: f'{{}}/{stream}.{{}}' for stream in STREAMS}, 'equal': '{}/{}_equal'}
+    columns = {name: '', **({clean: '_inner'} if clean else {})}
+    numbers = {column: {key: {short: round(found[place], 2) for short, metric in NUMBERS.items()
+                              if (place := form.format(*metric.split('/')) + ending) in found}
+                        for key, form in who.items()} for column, ending in columns.items()}
+    return {column: {key: value for key, value in rows.items() if value} for column, rows in numbers.items()}
 
 
 def table(found: dict[str, dict[str, Any]]) -> str:

@@ -22,10 +22,9 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from grid import Grid, add_arguments, as_folder, call, read_lines  # noqa: E402
+from grid import Grid, add_arguments, as_folder, call, named_encoders, read_lines  # noqa: E402
 
 from mmactclr.datasets.archive_format import file_sha256  # noqa: E402
-from mmactclr.errors import ConfigError  # noqa: E402
 from mmactclr.utils.zoo import find_checkpoint  # noqa: E402
 
 SPLITS = {'utdmhad': 'utdmhad_xsub', 'uiprmd': 'uiprmd_xsub', 'nwucla': 'nwucla_xview'}
@@ -208,9 +207,7 @@ def main() -> None:
     args = parse_args()
     complete = True
     if not args.table:
-        encoders = dict(word.partition('=')[::2] for word in args.encoders)
-        if not encoders or not all(encoders.values()):
-            raise ConfigError(f'--encoders is {args.encoders}, expected NAME=CKPT, one or more')
+        encoders = named_encoders(args.encoders)
         jobs = [job for job in jobs_of(encoders, args.sets, args.seeds)
                 if not args.protocols or _kind(job.protocol) in args.protocols]
         grid = Grid(args)

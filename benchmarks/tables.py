@@ -1,6 +1,7 @@
 """Draw the tables of the docs from the lines of benchmarks/results, or check that they are those.
 
-A table of a page stands between `<!-- table: NAME -->` and `<!-- end of table -->`; NAME is one of TABLES.
+A table of a page stands between `<!-- table: NAME -->` and `<!-- end of table -->`; NAME is one of TABLES, or
+records/NAME for commands and output that record.py keeps.
 
 Example:
     python benchmarks/tables.py
@@ -17,8 +18,10 @@ sys.path.insert(0, str(ROOT))
 import ablation  # noqa: E402
 import backbones  # noqa: E402
 import demo_seeds  # noqa: E402
+import encoders  # noqa: E402
 import pool_methods  # noqa: E402
 import protocols  # noqa: E402
+import record  # noqa: E402
 from grid import RESULTS, read_lines  # noqa: E402
 
 from mmactclr.errors import DataError  # noqa: E402
@@ -27,9 +30,10 @@ from mmactclr.utils import write_text  # noqa: E402
 # name of a table, and what draws it from the lines of the file of that name
 TABLES: dict[str, Callable[[list[dict]], str]] = {
     'ablation': ablation.table, 'ablation_short': ablation.table, 'backbones': backbones.table,
-    'demo': demo_seeds.table, 'pool_methods': pool_methods.table, 'protocols': protocols.table}
+    'demo': demo_seeds.table, 'encoders': encoders.table, 'pool_methods': pool_methods.table,
+    'protocols': protocols.table}
 PAGES = ('README.md', 'docs/*.md')
-_BLOCK = re.compile(r'(<!-- table: (\w+) -->\n)(.*?)(<!-- end of table -->)', re.S)
+_BLOCK = re.compile(r'(<!-- table: ([\w/]+) -->\n)(.*?)(<!-- end of table -->)', re.S)
 
 
 def draw(page: str, name: str) -> str:
@@ -43,12 +47,16 @@ def draw(page: str, name: str) -> str:
         DataError: A table is unknown, or has no lines.
     """
     def table(match: re.Match[str]) -> str:
-        if match[2] not in TABLES:
+        file, _, part = match[2].partition('/')
+        if file not in TABLES and not (file == 'records' and part in record.RECORDS):
             raise DataError(f'{name}: table {match[2]!r} is none of {", ".join(TABLES)}')
-        lines = read_lines(RESULTS / f'{match[2]}.jsonl')
+        lines = read_lines(RESULTS / f'{file}.jsonl')
+        if part:
+            lines = [line for line in lines if line['name'] == part]
         if not lines:
-            raise DataError(f'{name}: {RESULTS.name}/{match[2]}.jsonl has no lines for its table')
-        return f'{match[1]}{TABLES[match[2]](lines).strip()}\n{match[4]}'
+            raise DataError(f'{name}: {RESULTS.name}/{file}.jsonl has no lines for its table {match[2]}')
+        drawn = record.table(lines[-1]) if part else TABLES[file](lines)
+        return f'{match[1]}{drawn.strip()}\n{match[4]}'
 
     return _BLOCK.sub(table, page)
 
@@ -71,6 +79,8 @@ def main() -> None:
         if not args.check:
             write_text(path, text)
         print(f'{path.relative_to(ROOT)} {"differs from its lines" if args.check else "drawn"}')
+    if not stale:
+        print('every table is that of its lines')
     if stale and args.check:
         sys.exit(1)
 

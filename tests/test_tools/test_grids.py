@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from mmactclr.datasets import SkeletonArchive
-from mmactclr.errors import DataError
+from mmactclr.errors import ConfigError, DataError
 from mmactclr.evaluation import KNNEvaluator
 from mmactclr.evaluation.features import FeatureMetric
 from mmactclr.utils import load_config
@@ -172,9 +172,57 @@ def test_the_tables_of_the_docs_are_those_of_the_lines():
 
 def test_every_file_of_lines_has_a_table_in_the_docs():
     import tables
-    used = {match[2] for pattern in tables.PAGES for path in tables.ROOT.glob(pattern)
+    used = {match[2].partition('/')[0] for pattern in tables.PAGES for path in tables.ROOT.glob(pattern)
             for match in tables._BLOCK.finditer(path.read_text(encoding='utf-8'))}
     assert used >= {path.stem for path in tables.RESULTS.glob('*.jsonl')}
+
+
+def test_what_a_record_keeps_is_the_table_below_the_last_mark():
+    import record
+    logged = '2026/11/27 22:16:28 - mmengine - INFO - '
+    output = f'{logged}accuracy in %\nold\n{logged}accuracy in %\n      k1\nmine  9\n\n      k2\n{logged}more\nlast\n'
+    kept = record.Record(('python x.py',), 'accuracy in %')
+    assert kept.kept(output) == '      k1\nmine  9\n\n      k2'
+    assert record.Record(('python x.py',)).kept(' a \nb\n\n') == ' a\nb'
+    with pytest.raises(ValueError, match="no line that ends with 'accuracy in %'"):
+        kept.kept('nothing')
+
+
+def test_a_record_in_the_docs_is_the_output_of_the_last_run(monkeypatch, tmp_path):
+    import tables
+    monkeypatch.setattr(tables, 'RESULTS', tmp_path)
+    lines = [dict(name=name, commands=['python a.py', 'python b.py'], output=output)
+             for name, output in (('streaming', 'old'), ('streaming', '9 ms'), ('conversion', 'other'))]
+    (tmp_path / 'records.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    page = '<!-- table: records/streaming -->\n<!-- end of table -->'
+    assert '```bash\npython a.py\npython b.py\n```\n\n```text\n9 ms\n```' in tables.draw(page, 'page.md')
+    with pytest.raises(DataError, match="table 'records/else' is none of"):
+        tables.draw(page.replace('streaming', 'else'), 'page.md')
+    with pytest.raises(DataError, match='no lines for its table records/utd_3s'):
+        tables.draw(page.replace('streaming', 'utd_3s'), 'page.md')
+
+
+def test_an_encoder_of_several_streams_has_a_row_for_each():
+    import encoders
+    sets = {name: {who: dict(knn=10. * i, linear=50.) for i, who in enumerate(
+        ('encoder', 'joint', 'motion', 'equal', 'prepared_coordinates', 'mean_joint_velocity', 'untrained_encoder'))}
+        for name in ('utd_mhad', 'ui_prmd', 'nw_ucla', 'nw_ucla_clean')}
+    lines = [dict(encoder='a', seed=seed, sets=sets) for seed in (0, 1)]
+    lines[1]['sets'] = {name: {**rows, 'untrained_encoder': dict(knn=70., linear=70.)} for name, rows in sets.items()}
+    rows = dict(line.strip('| ').split(' | ')[:2] for line in encoders.table(lines).splitlines()[2:])
+    assert rows == {
+        'raw coordinates': '40.0 / 50.0', 'mean joint velocity': '50.0 / 50.0', 'untrained encoder of a': '65.0 / 60.0',
+        'a, fused 0.6 / 0.4 / 0.6': '0.0 / 50.0', 'a, joint': '10.0 / 50.0', 'a, motion': '20.0 / 50.0',
+        'a, fused with equal weights': '30.0 / 50.0'}
+
+
+def test_encoders_are_named_on_the_command_line(grid, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path('a.pth').write_text('')
+    assert grid.named_encoders(['x=a.pth', 'y=some_name']) == {'x': str(tmp_path / 'a.pth'), 'y': 'some_name'}
+    for words in ([], ['a.pth'], ['x=']):
+        with pytest.raises(ConfigError, match='expected NAME=CKPT'):
+            grid.named_encoders(words)
 
 
 def test_a_number_that_no_line_has_is_found(monkeypatch, tmp_path):

@@ -1,0 +1,109 @@
+"""Run the commands behind a passage of the docs, and keep what the last one printed as a line of JSON.
+
+The docs show commands and output between `<!-- table: records/NAME -->` and `<!-- end of table -->`, drawn by tables.py
+from the last line of that name. Weights that a command names, such as actclr.pth, lie where it is called.
+
+Example:
+    python benchmarks/record.py streaming
+    python benchmarks/record.py utd_3s
+"""
+import argparse
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from grid import RESULTS, processor  # noqa: E402
+
+_TRANSFER = 'configs/benchmarks/transfer/checkpoint_utdmhad_xsub.py actclr.pth'
+_DEMO = 'configs/demo/actclr_motion_demo.py work_dirs/demo/seed0/actclr/epoch_100.pth'
+_UTD_3S = 'configs/actclr/actclr_3s_utdmhad_xsub.py'
+# what a runner's log begins its lines with
+_LOGGED = re.compile(r'\d{4}/\d\d/\d\d ')
+
+
+@dataclass(frozen=True)
+class Record:
+    """Commands, and what is kept of the output of the last one.
+
+    Attributes:
+        commands: Lines, as the docs show them.
+        after: Keep the block of lines below the last one that ends so, up to the next line of a log; all if empty.
+    """
+
+    commands: tuple[str, ...]
+    after: str = ''
+
+    def kept(self, output: str) -> str:
+        """The part of an output that the docs show.
+
+        Raises:
+            ValueError: No line ends as it should.
+        """
+        lines = [line.rstrip() for line in output.splitlines()]
+        if self.after:
+            begins = [number for number, line in enumerate(lines) if line.endswith(self.after)]
+            if not begins:
+                raise ValueError(f'the output has no line that ends with {self.after!r}')
+            lines = lines[begins[-1] + 1:]
+            ends = [number for number, line in enumerate(lines) if _LOGGED.match(line)]
+            lines = lines[:ends[0]] if ends else lines
+        return '\n'.join(lines).strip('\n')
+
+
+RECORDS = {
+    'actionlet_limbs': Record((f'python benchmarks/actionlet_limbs.py {_DEMO}',)),
+    'actionlet_parts': Record((f'python tools/analysis_tools/actionlet_parts.py {_TRANSFER} --cfg-options '
+                               'max_persons=1',)),
+    'cached_probe': Record(('python benchmarks/cached_probe.py actclr.pth',)),
+    'conversion': Record(('python benchmarks/conversion.py parse prepare',)),
+    'streaming': Record(('python benchmarks/streaming.py actclr.pth --looks 1000',)),
+    'utd_3s': Record((f'python tools/train.py {_UTD_3S} --work-dir work_dirs/utd_3s',
+                      f'python tools/test.py {_UTD_3S} work_dirs/utd_3s/epoch_300.pth --work-dir work_dirs/utd_3s'),
+                     'accuracy in %'),
+}
+
+
+def table(line: dict[str, Any]) -> str:
+    """The commands and the output of a line."""
+    shown = '\n'.join(line['commands'])
+    return f'```bash\n{shown}\n```\n\n```text\n{line["output"]}\n```'
+
+
+def main() -> None:
+    """Run, and add the line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('names', nargs='+', choices=RECORDS, metavar='NAME', help=f'of {", ".join(RECORDS)}')
+    parser.add_argument('--last', action='store_true',
+                        help='only the last command, as after an interruption or where the training is there')
+    parser.add_argument('--results', type=Path, default=RESULTS / 'records.jsonl',
+                        help='file of the lines (default: benchmarks/results/records.jsonl)')
+    args = parser.parse_args()
+    import torch
+    for name in args.names:
+        record = RECORDS[name]
+        for command in record.commands[-1:] if args.last else record.commands:
+            print(f'{name}: {command}', flush=True)
+            words = shlex.split(command)
+            done = subprocess.run([sys.executable, *words[1:]], stdout=subprocess.PIPE, text=True)
+            if done.returncode:
+                sys.exit(f'{name}: it failed, see above')
+        line = dict(name=name, commands=record.commands, output=record.kept(done.stdout), torch=torch.__version__,
+                    machine=processor(), threads=torch.get_num_threads())
+        args.results.parent.mkdir(parents=True, exist_ok=True)
+        with args.results.open('a') as file:
+            file.write(json.dumps(line) + '\n')
+        print(line['output'], flush=True)
+
+
+if __name__ == '__main__':
+    main()
