@@ -202,7 +202,8 @@ class ShardedSkeletonDataset(Dataset):
                 if key not in batch:
                     batch[key] = values.new_empty((len(indices), *values.shape[1:]))
                 batch[key][rows] = values
-        return dict(batch, index=torch.from_numpy(self.index[indices]), label=torch.from_numpy(self.labels[indices]))
+        return dict(batch, index=torch.from_numpy(self.index[indices]), label=torch.from_numpy(self.labels[indices]),
+                    archive=torch.from_numpy(np.array(list(self.local), np.int64)[which]))
 
 
 def find_archives(archives: str | Sequence[str], split: str | None) -> list[tuple[Path, str | None]]:

@@ -11,38 +11,51 @@ class MemoryBank(nn.Module):
     Only keys that were really enqueued count: an untouched slot is never a negative. Sizes that no
     batch divides wrap around.
 
+    With ``by_archive`` each key keeps the archive that its sequence comes from, and a sequence is compared with keys of
+    its own archive alone: recordings of one set-up differ from those of another by their joints and proportions, so
+    that telling these apart is easy and teaches nothing about motion.
+
     Args:
         size: Number of keys K.
         dim: Width D of a key.
+        by_archive: Keep apart what comes from different archives.
 
     Attributes:
         keys: (K, D) float32 buffer.
         pointer: Slot that the next key enters, int64 scalar buffer.
         filled: Number of slots that hold a key, int64 scalar buffer.
+        archives: (K,) int64 buffer with ``by_archive``: the archive of each key.
     """
 
     keys: Tensor
     pointer: Tensor
     filled: Tensor
+    archives: Tensor
 
-    def __init__(self, size: int = 8192, dim: int = 128) -> None:
+    def __init__(self, size: int = 8192, dim: int = 128, by_archive: bool = False) -> None:
         super().__init__()
         if not isinstance(size, int) or size < 1:
             raise ConfigError(f'MemoryBank: size is {size!r}, expected a whole number of at least 1')
-        self.size, self.dim = size, dim
+        self.size, self.dim, self.by_archive = size, dim, by_archive
         self.register_buffer('keys', torch.zeros(size, dim))
         self.register_buffer('pointer', torch.zeros((), dtype=torch.long))
         self.register_buffer('filled', torch.zeros((), dtype=torch.long))
+        if by_archive:
+            self.register_buffer('archives', torch.zeros(size, dtype=torch.long))
 
-    def valid(self) -> Tensor:
-        """The keys enqueued so far, (filled, D)."""
-        return self.keys[:int(self.filled)]
+    def valid(self, archive: int | None = None) -> Tensor:
+        """The keys enqueued so far, (filled, D), or those of one archive."""
+        keys = self.keys[:int(self.filled)]
+        return keys if archive is None else keys[self.archives[:int(self.filled)] == archive]
 
     @torch.no_grad()
-    def enqueue(self, keys: Tensor) -> None:
-        """Replace the oldest keys by ``keys`` (N, D), first row oldest."""
+    def enqueue(self, keys: Tensor, archives: Tensor | None = None) -> None:
+        """Replace the oldest keys by ``keys`` (N, D), first row oldest; with ``by_archive`` of ``archives`` (N,)."""
         keys = keys[-self.size:].to(self.keys.dtype)
         slots = (int(self.pointer) + torch.arange(len(keys), device=self.keys.device)) % self.size
         self.keys[slots] = keys
+        if self.by_archive:
+            assert archives is not None
+            self.archives[slots] = archives[-self.size:].to(self.archives.device)
         self.pointer.fill_((int(self.pointer) + len(keys)) % self.size)
         self.filled.fill_(min(self.size, int(self.filled) + len(keys)))

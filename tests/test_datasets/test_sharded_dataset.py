@@ -89,7 +89,8 @@ def test_batches_are_those_of_the_archives(write):
     assert len(dataset) == len(joined) == 6 + 4 + 3
     positions = [12, 0, 7, 3, 7]
     batch, expected = dataset.__getitems__(positions), skeleton_collate([joined[i] for i in positions])
-    assert batch.keys() == expected.keys()
+    assert batch.keys() == {*expected.keys(), 'archive'}
+    assert batch['archive'].tolist() == [2, 0, 1, 0, 1]
     for key in ('inputs', 'mask', 'label', 'role'):
         assert torch.equal(batch[key], expected[key]) and batch[key].dtype == expected[key].dtype, key
     np.testing.assert_array_equal(dataset.prepared, np.concatenate([part.prepared for part in each]))

@@ -34,5 +34,6 @@ class MemoryBankHook(Hook):
             if branch.pending_keys is None:
                 raise ConfigError(f'{type(branch).__name__} left no keys for its memory after a step, which then stays '
                                   'empty and teaches nothing; call hold(z_k) in its loss terms')
-            branch.memory.enqueue(torch.cat(all_gather(branch.pending_keys)))
+            archives = torch.cat(all_gather(branch.archives)) if branch.memory.by_archive else None
+            branch.memory.enqueue(torch.cat(all_gather(branch.pending_keys)), archives)
             branch.pending_keys = None

@@ -54,7 +54,7 @@ class DistributedMethod(MMDistributedDataParallel):
         method = self.module
         views = method.training_views(data)
         with optim_wrapper.optim_context(self):
-            known = {name: views[name] for name in ('index', 'label') if name in views}
+            known = {name: views[name] for name in ('index', 'label', 'archive') if name in views}
             losses = self(views['inputs'], masks=views['masks'], mixes=views['mixes'], mode='loss', **known)
         optim_wrapper.update_params(sum(losses.values()))
         all_reduce_params([buffer for name, buffer in method.named_buffers()

@@ -135,27 +135,40 @@ class ActCLR(MoCo):
         self.hold(z_k)
         # all of them before the first training pass moves the batch statistics that the masks depend on
         queries, scalars = self.queries(views, masks, mixes, z_k, z_anchor)
-        memory, divergence, teachers = self.memory.valid(), z_k.new_zeros(()), dict[int, Any]()
+        parts, divergence, teachers = self.memory_parts(z_k), z_k.new_zeros(()), dict[tuple[int, int], Any]()
         for name, query, mask, target in queries:
             with self.branch_rng(name):
                 z_q = self.projector(self.pool(self.backbone, query, mask))
-                mined = self.mining_loss(z_q, target, memory, **self.teach(target, memory, teachers))
-            # a teacher of one key alone, as InfoNCE has it, has no entropy
-            loss, teacher_entropy = mined if isinstance(mined, tuple) else (mined, 0.)
-            divergence = divergence + loss.detach() - teacher_entropy
+                loss = z_q.new_zeros(())
+                for number, (rows, share, memory) in enumerate(parts):
+                    taught = self.teach(target, rows, memory, teachers, number)
+                    mined = self.mining_loss(z_q[rows], target[rows], memory, **taught)
+                    # a teacher of one key alone, as InfoNCE has it, has no entropy
+                    part, teacher_entropy = mined if isinstance(mined, tuple) else (mined, 0.)
+                    loss = loss + share * part
+                    divergence = divergence + share * (part.detach() - teacher_entropy)
             yield 'loss_mining' if len(queries) == 1 else f'loss_mining_{name}', loss
         # of several terms the mean: each bounds the information that its own query shares with the key
         self.log_scalars = {
-            'mi_bound': self.log_candidates(memory) - divergence / len(queries), 'kl': divergence,
+            'mi_bound': sum(share * self.log_candidates(memory) for _, share, memory in parts)
+            - divergence / len(queries), 'kl': divergence,
             'anchor_similarity': F.cosine_similarity(z_k, nearest_anchor(z_k, z_anchor)).mean(), **scalars}
 
-    def teach(self, target: Tensor, memory: Tensor, teachers: dict[int, Any]) -> dict[str, Any]:
-        """The teacher's part of a mining loss that can be had apart, computed once for all terms of one target."""
+    def teach(self, target: Tensor, rows: Tensor | slice, memory: Tensor, teachers: dict[tuple[int, int], Any],
+              number: int) -> dict[str, Any]:
+        """The teacher's part of a mining loss that can be had apart, computed once for all terms of one target.
+
+        Args:
+            target: (N, D) targets.
+            rows: Those that are compared with ``memory`` (K, D), the part ``number`` of the whole.
+            teachers: What was computed before.
+        """
         if not hasattr(self.mining_loss, 'teacher') or not len(memory):
             return {}
-        if id(target) not in teachers:
-            teachers[id(target)] = self.mining_loss.teacher(target, memory)
-        return dict(teacher=teachers[id(target)])
+        known = id(target), number
+        if known not in teachers:
+            teachers[known] = self.mining_loss.teacher(target[rows], memory)
+        return dict(teacher=teachers[known])
 
     def log_candidates(self, memory: Tensor) -> Tensor:
         """log of the number of keys that the mining loss compares over, the ceiling of the bound."""

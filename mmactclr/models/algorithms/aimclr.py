@@ -32,6 +32,8 @@ class AimCLR(MoCo):
         ConfigError: If ``mining_epoch`` is negative.
     """
 
+    divides_memory = False
+
     def __init__(self, drop: Mapping[str, Any], mining_epoch: int = 150, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if mining_epoch < 0:

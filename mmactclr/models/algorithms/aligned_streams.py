@@ -39,6 +39,9 @@ class AlignedStreams(MultiStream):
         if strange:
             raise ConfigError(f'{who}: branch is of type {strange[0]}, expected MoCo, which has a memory and a key '
                               'encoder')
+        divided = [stream for stream, one in self.contrastive_branches().items() if one.memory.by_archive]
+        if divided:
+            raise ConfigError(f'{who}: branch.memory.by_archive is True, which MoCo and ActCLR know; leave it out')
         # stands in checkpoints whose memories were filled together
         self.register_buffer('aligned', torch.ones((), dtype=torch.bool))
         self.register_load_state_dict_pre_hook(_forget_foreign_memories)

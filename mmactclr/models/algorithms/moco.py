@@ -29,7 +29,8 @@ class MoCo(SingleStream):
         layout: Joint layout of the data.
         backbone: Config of the encoder.
         projector: Config of the projector; its ``in_channels`` are those of the encoder unless given.
-        memory: ``size`` and ``dim`` of the :class:`MemoryBank`.
+        memory: ``size`` and ``dim`` of the :class:`MemoryBank`, and ``by_archive`` to compare sequences of several
+            archives with keys of their own archive alone.
         loss: Config of the contrastive loss.
         stream: ``joint``, ``motion`` or ``bone``.
         skip_absent: Leave absent persons out of the encoder instead of averaging their zeros in.
@@ -37,18 +38,21 @@ class MoCo(SingleStream):
 
     Raises:
         ConfigError: If features of the encoder do not fit the projector or its keys the memory, or the encoder does
-            not give the feature map that the method needs.
+            not give the feature map that the method needs, or the method cannot divide its memory.
 
     Attributes:
         keeps_joints: Whether the method tells joints apart on the feature map, so that the encoder has to keep them.
+        divides_memory: Whether its losses take the memory archive by archive where it says so.
         whole_cells: Whether it counts frames in cells of the map, of which there have to be ceil(T / temporal_stride).
         pending_keys: (N, D) keys of the last step that wait for the memory.
         momentum_due: Whether a step was taken that the key encoder has not followed yet.
         last_iteration: Iteration of the last step, None before the first.
+        archives: (N,) archive of each sequence of the last step, where the memory keeps them apart.
     """
 
     projector: nn.Module
     keeps_joints = whole_cells = False
+    divides_memory = True
 
     def __init__(self, layout: str | Mapping[str, Any] | Layout, backbone: Mapping[str, Any],
                  projector: Mapping[str, Any], memory: Mapping[str, Any],
@@ -62,12 +66,16 @@ class MoCo(SingleStream):
         self.backbone_k = deepcopy(self.backbone).requires_grad_(False)
         self.projector_k = deepcopy(self.projector).requires_grad_(False)
         self.memory = MemoryBank(**memory)
+        if self.memory.by_archive and not self.divides_memory:
+            raise ConfigError(f'{type(self).__name__}: memory.by_archive is True, which MoCo and ActCLR know; leave it '
+                              'out')
         width = getattr(self.projector, 'out_channels', self.memory.dim)
         if width != self.memory.dim:
             raise ConfigError(f'{type(self).__name__}: memory.dim is {self.memory.dim}, the projector gives keys of '
                               f'{width} (projector.out_channels); set both to the same number')
         self.contrastive_loss = MODELS.build(dict(loss))
         self.pending_keys: Tensor | None = None
+        self.archives: Tensor | None = None
         self.momentum_due = False
         self.last_iteration: int | None = None
 
@@ -92,6 +100,14 @@ class MoCo(SingleStream):
         """Two weak views."""
         return ('query', 'key')
 
+    def losses(self, batch: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
+        """The loss terms of a step, which know the archive of every sequence where the memory keeps them apart."""
+        self.archives = batch.get('archive') if self.memory.by_archive else None
+        if self.memory.by_archive and self.archives is None:
+            raise ConfigError(f'{type(self).__name__}: memory.by_archive is True, but the training set is one archive; '
+                              'leave it out, or train on several with ShardedSkeletonDataset')
+        yield from super().losses(batch)
+
     def loss_terms(self, inputs: Mapping[str, Views], masks: Views,
                    mixes: Mixes = NO_MIXES) -> Iterator[tuple[str, Tensor]]:
         """Eq. 10 on ``inputs[stream]['query']`` and ``['key']``, each (N, M, T, V, C)."""
@@ -103,11 +119,23 @@ class MoCo(SingleStream):
     def contrast(self, views: Views, masks: Views) -> Tensor:
         """Stage one: InfoNCE between two weak views."""
         z_q, z_k = self.project_query(views, masks), self.project_key(views, masks)
-        memory = self.memory.valid()
-        loss = self.contrastive_loss(z_q, z_k, memory)
-        self.log_scalars = {'mi_bound': log_size(memory) - loss.detach()}
+        loss, bound = z_q.new_zeros(()), z_q.new_zeros(())
+        for rows, share, memory in self.memory_parts(z_k):
+            part = self.contrastive_loss(z_q[rows], z_k[rows], memory)
+            loss, bound = loss + share * part, bound + share * (log_size(memory) - part.detach())
+        self.log_scalars = {'mi_bound': bound}
         self.hold(z_k)
         return loss
+
+    def memory_parts(self, z_k: Tensor) -> list[tuple[Tensor | slice, float, Tensor]]:
+        """Rows of a batch of keys (N, D), their share of it, and the keys of the memory they are compared with.
+
+        All at once, or archive by archive where the memory keeps them apart.
+        """
+        if self.archives is None:
+            return [(slice(None), 1., self.memory.valid())]
+        rows = [torch.nonzero(self.archives == one)[:, 0] for one in self.archives.unique()]
+        return [(some, len(some) / len(z_k), self.memory.valid(int(self.archives[some[0]]))) for some in rows]
 
     def project_query(self, views: Views, masks: Views) -> Tensor:
         """Projection (N, D) of ``query`` (N, M, T, V, C) by the online encoder, of any length."""

@@ -40,6 +40,7 @@ class SkeleMixCLR(MoCo):
     """
 
     keeps_joints = whole_cells = True
+    divides_memory = False
 
     def __init__(self, parts: tuple[int, int] = (2, 3), cells: tuple[int, int] = (6, 9), repeat: int = 1,
                  region_weight: float = 0.5, **kwargs: Any) -> None:
