@@ -178,10 +178,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--sets', nargs='+', choices=SPLITS, default=list(SPLITS), help='(default: all)')
     parser.add_argument('--protocols', nargs='+', choices=('frozen', 'linear', 'finetune', 'from', 'segmentation'),
                         help='only these (default: all); finetune has the networks from scratch')
+    parser.add_argument('--labels', type=int, nargs='+', choices=LABELS, default=list(LABELS),
+                        help='labels a class that finetuning has, 0 for all of them (default: 1 2 5 0)')
     return parser.parse_args()
 
 
-def jobs_of(encoders: dict[str, str], sets: Sequence[str], seeds: Sequence[int]) -> Iterator[Job]:
+def jobs_of(encoders: dict[str, str], sets: Sequence[str], seeds: Sequence[int], numbers: Sequence[int] = tuple(LABELS)
+            ) -> Iterator[Job]:
     """All jobs, cheap ones first, and what is trained before what looks at it."""
     for name, source in encoders.items():
         for data in sets:
@@ -189,7 +192,7 @@ def jobs_of(encoders: dict[str, str], sets: Sequence[str], seeds: Sequence[int])
             yield from (Job(name, source, 'linear', data, seed) for seed in seeds)
         if 'utdmhad' in sets:
             yield Job(name, source, 'segmentation', 'utdmhad')
-    for labels in reversed(LABELS):
+    for labels in sorted(numbers):
         for number, (name, source) in enumerate(encoders.items()):
             for seed in seeds:
                 for data in sets:
@@ -208,7 +211,7 @@ def main() -> None:
     complete = True
     if not args.table:
         encoders = named_encoders(args.encoders)
-        jobs = [job for job in jobs_of(encoders, args.sets, args.seeds)
+        jobs = [job for job in jobs_of(encoders, args.sets, args.seeds, args.labels)
                 if not args.protocols or _kind(job.protocol) in args.protocols]
         grid = Grid(args)
         # encoders that were trained on another set are there before they are looked at
