@@ -82,7 +82,10 @@ def table(lines: Sequence[dict[str, Any]]) -> str:
         if not baselines:
             baselines = [[BASELINE_TITLES[who], *accuracies(group[:1], who)]
                          for who in list(BASELINE_TITLES)[:2]]
-        rows.append([f'untrained encoder of {name}', *accuracies(group, 'untrained_encoder')])
+        untrained = accuracies(group, 'untrained_encoder')
+        # encoders of one network have it in common
+        if untrained not in [row[1:] for row in rows]:
+            rows.append([f'untrained encoder of {name}', *untrained])
         several = 'joint' in columns
         rows += [[f'{name}{title or ", fused 0.6 / 0.4 / 0.6" * several}', *accuracies(group[:1], who)]
                  for who, title in PARTS.items() if who in columns]

@@ -1,8 +1,9 @@
-"""List what can be named: configs, published weights, formats of data.
+"""List what can be named: configs, published weights, formats of data, and the parts that configs are made of.
 
 Example:
     python tools/list.py configs 'actclr_joint*'
     python tools/list.py models
+    python tools/list.py backbones
 """
 import argparse
 import fnmatch
@@ -12,14 +13,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+# parts by name in a config (`type=`): folder in the package, and registry
+PARTS = {'backbones': ('models/backbones', 'MODELS'), 'methods': ('models/algorithms', 'MODELS'),
+         'losses': ('models/losses', 'MODELS'), 'transforms': ('transforms', 'TRANSFORMS'),
+         'evaluators': ('evaluation', 'METRICS')}
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     from mmactclr.utils.cli import ToolParser
     parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('kind', choices=('configs', 'models', 'formats'),
+    parser.add_argument('kind', choices=('configs', 'models', 'formats', *PARTS),
                         help='configs: every config that a tool takes by name; models: published weights, which stand '
-                             'for a checkpoint; formats: what convert.py reads')
+                             'for a checkpoint; formats: what convert.py reads; the others: what a config names as type')
     parser.add_argument('pattern', nargs='?', default='*', help="only names like this, such as 'actclr_3s_*'")
     return parser.parse_args(argv)
 
@@ -36,6 +42,9 @@ def rows(kind: str) -> dict[str, str]:
                 for name, found in sorted(CONVERTERS.module_dict.items())}
     if kind == 'formats':
         return registered_in(PACKAGE / 'datasets' / 'converters', 'CONVERTERS')
+    if kind in PARTS:
+        folder, registry = PARTS[kind]
+        return registered_in(PACKAGE / folder, registry)
     if kind == 'models':
         from mmactclr.utils.zoo import list_zoo, read_zoo_card
         return {name: read_zoo_card(name)['summary'] for name in list_zoo()}

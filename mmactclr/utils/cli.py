@@ -154,7 +154,7 @@ def registered_in(folder: Path, registry: str) -> dict[str, str]:
     Args:
         folder: Folder of the modules.
         registry: Name of the registry in the code, such as ``CONVERTERS``; the name of an entry is the first argument
-            of its ``register_module``.
+            of its ``register_module``, or that of the class.
     """
     found = {}
     for path in folder.glob('*.py'):
@@ -163,7 +163,8 @@ def registered_in(folder: Path, registry: str) -> dict[str, str]:
         for node in classes:
             for call in node.decorator_list:
                 if isinstance(call, ast.Call) and ast.unparse(call.func) == f'{registry}.register_module':
-                    found[ast.literal_eval(call.args[0])] = (ast.get_docstring(node) or '').partition('\n')[0]
+                    name = ast.literal_eval(call.args[0]) if call.args else node.name
+                    found[name] = (ast.get_docstring(node) or '').partition('\n')[0]
     return dict(sorted(found.items()))
 
 

@@ -208,12 +208,17 @@ def test_an_encoder_of_several_streams_has_a_row_for_each():
         ('encoder', 'joint', 'motion', 'equal', 'prepared_coordinates', 'mean_joint_velocity', 'untrained_encoder'))}
         for name in ('utd_mhad', 'ui_prmd', 'nw_ucla', 'nw_ucla_clean')}
     lines = [dict(encoder='a', seed=seed, sets=sets) for seed in (0, 1)]
+    lines.append(dict(encoder='b', seed=0, sets=sets))
     lines[1]['sets'] = {name: {**rows, 'untrained_encoder': dict(knn=70., linear=70.)} for name, rows in sets.items()}
     rows = dict(line.strip('| ').split(' | ')[:2] for line in encoders.table(lines).splitlines()[2:])
     assert rows == {
         'raw coordinates': '40.0 / 50.0', 'mean joint velocity': '50.0 / 50.0', 'untrained encoder of a': '65.0 / 60.0',
         'a, fused 0.6 / 0.4 / 0.6': '0.0 / 50.0', 'a, joint': '10.0 / 50.0', 'a, motion': '20.0 / 50.0',
-        'a, fused with equal weights': '30.0 / 50.0'}
+        'a, fused with equal weights': '30.0 / 50.0', 'untrained encoder of b': '60.0 / 50.0',
+        'b, fused 0.6 / 0.4 / 0.6': '0.0 / 50.0', 'b, joint': '10.0 / 50.0', 'b, motion': '20.0 / 50.0',
+        'b, fused with equal weights': '30.0 / 50.0'}
+    same = encoders.table([lines[0], dict(lines[0], encoder='c')])
+    assert 'untrained encoder of a' in same and 'untrained encoder of c' not in same and '| c, joint' in same
 
 
 def test_encoders_are_named_on_the_command_line(grid, tmp_path, monkeypatch):
