@@ -25,7 +25,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('kind', choices=('configs', 'models', 'formats', *PARTS),
                         help='configs: every config that a tool takes by name; models: published weights, which stand '
-                             'for a checkpoint; formats: what convert.py reads; the others: what a config names as type')
+                             'for a checkpoint; formats: what convert.py reads; the others: types in a config')
     parser.add_argument('pattern', nargs='?', default='*', help="only names like this, such as 'actclr_3s_*'")
     return parser.parse_args(argv)
 
