@@ -31,7 +31,7 @@ from mmactclr.utils import write_text  # noqa: E402
 TABLES: dict[str, Callable[[list[dict]], str]] = {
     'ablation': ablation.table, 'ablation_short': ablation.table, 'backbones': backbones.table,
     'demo': demo_seeds.table, 'encoders': encoders.table, 'pool_methods': pool_methods.table,
-    'protocols': protocols.table}
+    'pool_trials': encoders.table, 'protocols': protocols.table}
 PAGES = ('README.md', 'docs/*.md')
 _BLOCK = re.compile(r'(<!-- table: ([\w/]+) -->\n)(.*?)(<!-- end of table -->)', re.S)
 

@@ -1,5 +1,5 @@
-# The published encoder: stage one of ActCLR on the pool of five public sets, each contrasted with itself; wider and longer
-# than the short recipe.
+# The published encoder: stage one of ActCLR on the pool of five public sets, each contrasted with itself, by a wider
+# network for longer than the short recipe.
 _base_ = ['../actclr/actclr_joint_pool_xsub.py']
 train_dataloader = dict(batch_size=64, sampler=dict(balance=0.5))
 model = dict(
