@@ -106,6 +106,7 @@ def random_batch(cfg: Config, n: int = 2) -> dict[str, torch.Tensor]:
         index=torch.arange(n),
         label=torch.zeros(n, dtype=torch.long),
         role=torch.zeros(n, dtype=torch.long),
+        archive=torch.arange(n),
     )
 
 
@@ -219,7 +220,8 @@ def test_both_stages_take_a_step(leaf):
     branches = model.branches()
     for branch in branches.values():
         branch.memory.enqueue(
-            torch.nn.functional.normalize(torch.randn(8, branch.memory.dim), dim=1)
+            torch.nn.functional.normalize(torch.randn(8, branch.memory.dim), dim=1),
+            torch.arange(8) % 2,
         )
         if hasattr(branch, 'anchor'):
             branch.set_anchor(torch.randn_like(branch.anchor))
@@ -238,7 +240,8 @@ def test_both_stages_take_a_step(leaf):
     if not hasattr(first, 'mining_loss'):
         stages = LOSSES[leaf.split('/')[0]]
     elif len(first.terms) == 1:
-        stages = [{'loss_nce'}, {'loss_mining'}]
+        # without epochs of stage two it stays in stage one
+        stages = [{'loss_nce'}, {'loss_mining' if first.stage_epochs[1] else 'loss_nce'}]
     else:
         mining = {'loss_mining_normal', 'loss_mining_styled', 'loss_mining_mix'}
         # without a stage one of its own it starts from an encoder

@@ -50,12 +50,18 @@ class MemoryBank(nn.Module):
 
     @torch.no_grad()
     def enqueue(self, keys: Tensor, archives: Tensor | None = None) -> None:
-        """Replace the oldest keys by ``keys`` (N, D), first row oldest; with ``by_archive`` of ``archives`` (N,)."""
+        """Replace the oldest keys by ``keys`` (N, D), first row oldest; with ``by_archive`` of ``archives`` (N,).
+
+        Raises:
+            ConfigError: These are missing.
+        """
         keys = keys[-self.size:].to(self.keys.dtype)
         slots = (int(self.pointer) + torch.arange(len(keys), device=self.keys.device)) % self.size
         self.keys[slots] = keys
         if self.by_archive:
-            assert archives is not None
+            if archives is None:
+                raise ConfigError('MemoryBank: by_archive is True, but the keys come without their archives; pass '
+                                  'enqueue(keys, archives)')
             self.archives[slots] = archives[-self.size:].to(self.archives.device)
         self.pointer.fill_((int(self.pointer) + len(keys)) % self.size)
         self.filled.fill_(min(self.size, int(self.filled) + len(keys)))

@@ -170,7 +170,7 @@ def test_definitions_are_found_in_packages_and_not_executed(folder):
     (['list', 'configs', 'actclr_jont*'], 1, 'did you mean actclr_joint*?'),
     (['list', 'configs', 'actcrl*'], 1, "none of the configs is like 'actcrl*'; did you mean actclr*?"),
     (['list', 'models', 'moco_joint_syntetic'], 1, 'did you mean moco_joint_synthetic'),
-    (['list', 'modles'], 2, 'did you mean models?'), (['archive', 'subst'], 2, 'did you mean subset'),
+    (['list', 'modles'], 2, 'did you mean models or methods?'), (['archive', 'subst'], 2, 'did you mean subset'),
     (['benchmark', 'encoderr'], 2, 'did you mean encoder?'),
     (['train', 'actclr_joint_synthetic_xsub', '--workdir', 'w'], 2, '--workdir: did you mean --work-dir?'),
     (['convert', 'synthetic', '-', 'out', '--overwritten'], 2, '--overwritten: did you mean --overwrite?'),

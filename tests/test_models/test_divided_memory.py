@@ -27,6 +27,11 @@ def test_the_memory_knows_the_archive_of_every_key():
         assert sorted(bank.valid()[:, 0].tolist()) == sorted(k for k, _ in expected)
 
 
+def test_keys_without_their_archives_are_refused():
+    with pytest.raises(ConfigError, match='the keys come without their archives'):
+        MemoryBank(4, 1, by_archive=True).enqueue(torch.ones(2, 1))
+
+
 @pytest.fixture
 def make(tiny_options):
     """Builds a tiny paper model of a stage, with 12 keys of three archives, kept apart or not."""
