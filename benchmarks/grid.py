@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from on_sets import TITLES
 
 from mmactclr.errors import ConfigError
+from mmactclr.utils.zoo import list_zoo
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / 'benchmarks' / 'results'
@@ -139,11 +140,15 @@ def named_encoders(words: Sequence[str]) -> dict[str, str]:
     """Names and checkpoints of words ``NAME=CKPT``; files with their whole path.
 
     Raises:
-        ConfigError: There is none, or a word is another.
+        ConfigError: There is none, a word is another, or a checkpoint is neither a file nor a name of the zoo.
     """
     found = dict(word.partition('=')[::2] for word in words)
     if not found or not all(found.values()):
         raise ConfigError(f'the encoders are {" ".join(words) or "none"}, expected NAME=CKPT, one or more')
+    for name, source in found.items():
+        if not Path(source).is_file() and source not in list_zoo():
+            raise ConfigError(f'{name}={source}: there is no such file, expected a checkpoint or one of the zoo: '
+                              f'{", ".join(list_zoo())}')
     return {name: str(Path(source).resolve()) if Path(source).is_file() else source for name, source in found.items()}
 
 

@@ -28,7 +28,7 @@ _TRANSFER = 'configs/benchmarks/transfer/checkpoint_utdmhad_xsub.py actclr.pth'
 _DEMO = 'configs/demo/actclr_motion_demo.py work_dirs/demo/seed0/actclr/epoch_100.pth'
 _UTD_3S = 'configs/actclr/actclr_3s_utdmhad_xsub.py'
 # what a runner's log begins its lines with
-_LOGGED = re.compile(r'\d{4}/\d\d/\d\d ')
+_LOGGED = re.compile(r'(\d{4}/)?\d\d/\d\d \d\d:\d\d:\d\d - ')
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Record:
 
     Attributes:
         commands: Lines, as the docs show them.
-        after: Keep the block of lines below the last one that ends so, up to the next line of a log; all if empty.
+        after: Keep the block of lines below the last one that ends so, up to the next line of a log; if empty, all
+            lines but those of a log.
     """
 
     commands: tuple[str, ...]
@@ -57,6 +58,8 @@ class Record:
             lines = lines[begins[-1] + 1:]
             ends = [number for number, line in enumerate(lines) if _LOGGED.match(line)]
             lines = lines[:ends[0]] if ends else lines
+        else:
+            lines = [line for line in lines if not _LOGGED.match(line)]
         return '\n'.join(lines).strip('\n')
 
 

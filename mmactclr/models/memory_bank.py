@@ -55,13 +55,13 @@ class MemoryBank(nn.Module):
         Raises:
             ConfigError: These are missing.
         """
+        if self.by_archive and archives is None:
+            raise ConfigError('MemoryBank: by_archive is True, but the keys come without their archives; pass '
+                              'enqueue(keys, archives)')
         keys = keys[-self.size:].to(self.keys.dtype)
         slots = (int(self.pointer) + torch.arange(len(keys), device=self.keys.device)) % self.size
         self.keys[slots] = keys
-        if self.by_archive:
-            if archives is None:
-                raise ConfigError('MemoryBank: by_archive is True, but the keys come without their archives; pass '
-                                  'enqueue(keys, archives)')
+        if archives is not None and self.by_archive:
             self.archives[slots] = archives[-self.size:].to(self.archives.device)
         self.pointer.fill_((int(self.pointer) + len(keys)) % self.size)
         self.filled.fill_(min(self.size, int(self.filled) + len(keys)))

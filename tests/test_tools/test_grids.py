@@ -183,7 +183,7 @@ def test_what_a_record_keeps_is_the_table_below_the_last_mark():
     output = f'{logged}accuracy in %\nold\n{logged}accuracy in %\n      k1\nmine  9\n\n      k2\n{logged}more\nlast\n'
     kept = record.Record(('python x.py',), 'accuracy in %')
     assert kept.kept(output) == '      k1\nmine  9\n\n      k2'
-    assert record.Record(('python x.py',)).kept(' a \nb\n\n') == ' a\nb'
+    assert record.Record(('python x.py',)).kept(f' a \n{logged[5:]}x\nb\n\n') == ' a\nb'
     with pytest.raises(ValueError, match="no line that ends with 'accuracy in %'"):
         kept.kept('nothing')
 
@@ -224,7 +224,10 @@ def test_an_encoder_of_several_streams_has_a_row_for_each():
 def test_encoders_are_named_on_the_command_line(grid, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path('a.pth').write_text('')
-    assert grid.named_encoders(['x=a.pth', 'y=some_name']) == {'x': str(tmp_path / 'a.pth'), 'y': 'some_name'}
+    assert grid.named_encoders(['x=a.pth', 'y=actclr_joint_pool']) == {
+        'x': str(tmp_path / 'a.pth'), 'y': 'actclr_joint_pool'}
+    with pytest.raises(ConfigError, match='x=b.pth: there is no such file, expected a checkpoint or one of the zoo'):
+        grid.named_encoders(['x=b.pth'])
     for words in ([], ['a.pth'], ['x=']):
         with pytest.raises(ConfigError, match='expected NAME=CKPT'):
             grid.named_encoders(words)
