@@ -33,7 +33,7 @@ METHODS: dict[str, tuple[str, str, str]] = {
     '3s-CrosSCLR': ('crosclr_3s_pool_xsub', 'cross', '3 + 3'),
     '3s-CMD loss': ('cmd_3s_pool_xsub', '', '3 + 3'),
     '3s-ActCLR': ('actclr_3s_pool_xsub', 'branch stages', '3 + 6 + anchors')}
-EPOCHS, SECONDS = 5, 300
+EPOCHS, SECONDS = 4, 240
 CONTROL = ('SkeletonCLR', 'steps')
 
 
