@@ -85,12 +85,13 @@ def main() -> None:
                 branch.set_anchor(mean_motion(dataset))
         rows['untrained encoder'].append(by(fresh))
     print(f'{len(kept)} sequences of {len(limbs)} classes of {cfg.data_root} that name limbs, named limb found, %')
-    columns = [(view, group) for view in views for group in ('arms', 'legs', 'pairs', 'balanced')]
-    print(f'{"":<22}' + ''.join(f'{f"{view[:8]} {group}":>18}' for view, group in columns) + f'{"mean balanced":>16}')
-    for name, runs in rows.items():
-        values = [statistics.mean(getattr(run[view], group) for run in runs) for view, group in columns]
-        overall = statistics.mean(run[view].balanced for run in runs for view in views)
-        print(f'{name:<22}' + ''.join(f'{value:>18.1f}' for value in values) + f'{overall:>16.1f}')
+    print(f'{"":<20}' + ''.join(f'{name:>22}' for name in rows))
+    for view in views:
+        for group in ('arms', 'legs', 'pairs', 'balanced'):
+            values = [statistics.mean(getattr(run[view], group) for run in runs) for runs in rows.values()]
+            print(f'{f"{view}, {group}":<20}' + ''.join(f'{value:>22.1f}' for value in values))
+    means = [statistics.mean(run[view].balanced for run in runs for view in views) for runs in rows.values()]
+    print(f'{"mean balanced":<20}' + ''.join(f'{value:>22.1f}' for value in means))
     print('\nby class, checkpoint: original, mirrored')
     for name, share in found['original'].classes.items():
         limb = ' and '.join(named_limbs(name)).replace('_', ' ')

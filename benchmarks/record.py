@@ -24,8 +24,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from grid import RESULTS, processor  # noqa: E402
 
-_TRANSFER = 'configs/benchmarks/transfer/checkpoint_utdmhad_xsub.py actclr.pth'
+_TRANSFER = 'configs/benchmarks/transfer/checkpoint_utdmhad_xsub.py'
+_LIMBS = 'python benchmarks/named_limbs.py'
+_VIEWS = 'python tools/visualization/draw_actionlet_views.py'
+_WAVE = '--class "right hand wave" --out work_dirs/views.png --cfg-options max_persons=1'
 _DEMO = 'configs/demo/actclr_motion_demo.py work_dirs/demo/seed0/actclr/epoch_100.pth'
+_UTD = 'configs/actclr/actclr_joint_utdmhad_xsub.py'
 _UTD_3S = 'configs/actclr/actclr_3s_utdmhad_xsub.py'
 # what a runner's log begins its lines with
 _LOGGED = re.compile(r'(\d{4}/)?\d\d/\d\d \d\d:\d\d:\d\d - ')
@@ -65,8 +69,16 @@ class Record:
 
 RECORDS = {
     'actionlet_limbs': Record((f'python benchmarks/actionlet_limbs.py {_DEMO}',)),
-    'actionlet_parts': Record((f'python tools/analysis_tools/actionlet_parts.py {_TRANSFER} --cfg-options '
+    'actionlet_parts': Record((f'python tools/analysis_tools/actionlet_parts.py {_TRANSFER} actclr.pth --cfg-options '
                                'max_persons=1',)),
+    'limbs_actclr': Record((f'{_LIMBS} {_TRANSFER} actclr.pth --cfg-options max_persons=1',)),
+    'limbs_aimclr': Record((f'{_LIMBS} {_TRANSFER} aimclr.pth --cfg-options max_persons=1',)),
+    'limbs_pool': Record((f'{_LIMBS} {_TRANSFER} actclr_joint_pool --cfg-options max_persons=1',)),
+    'limbs_utd': Record((f'python tools/train.py {_UTD} --amp --work-dir work_dirs/utd --cfg-options '
+                         'train_cfg.max_epochs=60 model.stage_epochs=40,20 param_scheduler.T_max=60',
+                         f'{_LIMBS} {_UTD} work_dirs/utd/epoch_60.pth')),
+    'views_actclr': Record((f'{_VIEWS} {_TRANSFER} actclr.pth {_WAVE}',)),
+    'views_pool': Record((f'{_VIEWS} {_TRANSFER} actclr_joint_pool {_WAVE}',)),
     'cached_probe': Record(('python benchmarks/cached_probe.py actclr.pth',)),
     'conversion': Record(('python benchmarks/conversion.py parse prepare',)),
     'streaming': Record(('python benchmarks/streaming.py actclr.pth --looks 1000',)),

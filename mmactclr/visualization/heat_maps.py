@@ -83,7 +83,7 @@ def draw_time_heat_map(shares: np.ndarray, classes: Sequence[str], num_frames: i
     _draw(figure, ax, bar, 100 * shares.T, classes)
     centres = np.linspace(0, num_frames - 1, cells)
     ax.set_yticks(range(cells), [f'{centre:.0f}' for centre in centres], fontsize=7)
-    ax.set_ylabel(f'frame at the centre of the cell, of {num_frames}', fontsize=8)
+    ax.set_ylabel(f'frame of {num_frames}', fontsize=8)
     return save_png(figure, path, dpi=_DPI)
 
 
