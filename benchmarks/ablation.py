@@ -10,9 +10,12 @@ seconds. The encoder is that of --encoder, such as converted public weights (doc
 Example:
     python benchmarks/ablation.py --encoder aimclr.pth --jobs 2
     python benchmarks/ablation.py --table
+    python benchmarks/ablation.py --figure docs/images/memory_sizes.png
 """
 import argparse
 import os
+import re
+import statistics
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +25,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from grid import Grid, Run, add_arguments, read_lines, sets_table  # noqa: E402
+from grid import Grid, Run, add_arguments, over_sets, read_lines, sets_table  # noqa: E402
 
 from mmactclr.errors import ConfigError  # noqa: E402
 
@@ -60,6 +63,7 @@ def parse_args() -> argparse.Namespace:
                         help='transformations of the paper, or of the short recipe, whose lines and runs lie in a file '
                              'and a folder that end in _short (default: %(default)s)')
     parser.add_argument('--lr', type=float, default=0.02, help='at the beginning of a run (default: %(default)s)')
+    parser.add_argument('--figure', type=Path, help='run nothing, draw accuracy against the size of the memory')
     args = parser.parse_args()
     if args.views == 'short':
         for name in ('results', 'out'):
@@ -109,6 +113,9 @@ def views(kind: str, variant: str) -> dict[str, Any]:
 def main() -> None:
     """Run what is missing, then print the table."""
     args = parse_args()
+    if args.figure:
+        print(f'written: {figure(read_lines(args.results), args.figure)}')
+        return
     complete = True
     if not args.table:
         if args.encoder is None or not args.encoder.is_file():
@@ -126,6 +133,23 @@ def table(lines: list[dict[str, Any]]) -> str:
     """Rows in the order of PARTS; differences from momentum contrast of the same number of steps."""
     rows = [(START, 'steps'), (CONTROL, 'steps'), (CONTROL, 'seconds'), *((name, 'steps') for name in PARTS)]
     return sets_table(lines, rows, (CONTROL, 'steps'))
+
+
+def figure(lines: list[dict[str, Any]], path: Path) -> Path:
+    """kNN and linear of the whole method, mean of the sets, against the size of its memory (figure 2)."""
+    from mmactclr.utils import load_config
+    from mmactclr.visualization import draw_lines
+    variants = {load_config(ACTCLR).model.memory.size: WHOLE}
+    variants.update({int(found[1]): name for name in PARTS if (found := re.fullmatch(r'memory of (\d+)', name))})
+    panels, errors = dict[str, dict[str, dict]](), dict[str, dict[str, dict]]()
+    for metric, title in (('knn', 'kNN (k 20)'), ('linear', 'logistic regression')):
+        values = {size: [over_sets(line, metric) for line in lines if line['variant'] == name]
+                  for size, name in variants.items()}
+        panels[title] = {WHOLE: {size: statistics.mean(some) for size, some in values.items() if some}}
+        errors[title] = {WHOLE: {size: statistics.stdev(some) / len(some) ** .5 if len(some) > 1 else 0.
+                                 for size, some in values.items() if some}}
+    return draw_lines(panels, path, 'keys in the memory', 'accuracy, mean of three sets, %',
+                      'bars: standard error over seeds', doubling=True, errors=errors)
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 """Grids of runs: which are done, what a config gets, how differences are counted; tables are those of the lines."""
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -245,3 +246,44 @@ def test_a_number_that_no_line_has_is_found(monkeypatch, tmp_path):
     (tmp_path / 'small.jsonl').unlink()
     with pytest.raises(DataError, match='has no lines'):
         tables.draw(page, 'page.md')
+
+
+def test_cards_of_encoders_have_the_numbers_of_their_lines():
+    from grid import RESULTS, read_lines
+
+    from mmactclr.utils.zoo import list_zoo, read_zoo_card
+    sets = {'UTD-MHAD': 'utd_mhad', 'UI-PRMD': 'ui_prmd', 'Northwestern-UCLA (': 'nw_ucla',
+            'Northwestern-UCLA,': 'nw_ucla_clean'}
+    names = [name for name in list_zoo() if name.endswith('_pool')]
+    lines = {line['encoder']: line['sets'] for line in read_lines(RESULTS / 'encoders.jsonl')}
+    assert names
+    for name in names:
+        for result in read_zoo_card(name)['results']:
+            found = lines[name][next(key for start, key in sets.items() if result['data'].startswith(start))]
+            for place, metric in (('knn/backbone_k1', '1nn'), ('knn/backbone_k20', 'knn'),
+                                  ('logistic/backbone_top1', 'linear')):
+                assert abs(result['metrics'][place] - found['encoder'][metric]) < .06, (name, result['data'], metric)
+
+
+def test_pairs_of_numbers_in_the_readme_are_those_of_encoders():
+    import tables
+    from grid import RESULTS, read_lines
+    known = set(re.findall(r'\d+\.\d / \d+\.\d', tables.encoders.table(read_lines(RESULTS / 'encoders.jsonl'))))
+    named = re.findall(r'\d+\.\d / \d+\.\d', (tables.ROOT / 'README.md').read_text())
+    assert len(named) > 5 and set(named) <= known
+
+
+def test_the_figure_of_memory_sizes_has_means_and_standard_errors(monkeypatch, tmp_path):
+    import ablation
+
+    import mmactclr.visualization
+    drawn = {}
+    monkeypatch.setattr(mmactclr.visualization, 'draw_lines', lambda panels, path, *_, errors, **__: drawn.update(
+        panels=panels, errors=errors) or path)
+    lines = [dict(variant=name, budget='steps', seed=seed, sets={column: {'encoder': {
+        'knn': value + seed, 'linear': 2 * value}} for column in ('utd_mhad', 'ui_prmd', 'nw_ucla_clean')})
+        for name, value in (('ActCLR', 40), ('memory of 256', 30), ('MoCo', 1)) for seed in (0, 2)]
+    ablation.figure(lines, tmp_path / 'x.png')
+    assert drawn['panels']['kNN (k 20)'] == {'ActCLR': {2048: 41, 256: 31}}
+    assert drawn['panels']['logistic regression'] == {'ActCLR': {2048: 80, 256: 60}}
+    assert drawn['errors']['kNN (k 20)']['ActCLR'] == pytest.approx({2048: 1, 256: 1})
