@@ -47,6 +47,8 @@ BASELINES = {'prepared_coordinates': 'raw coordinates', 'mean_joint_velocity': '
 # labels of a class: epochs that make the steps enough for the loss to settle, a share of the 300 of the protocol
 LABELS = {1: 150, 2: 100, 5: 60, 0: 30}
 SEGMENTATION = ('accuracy', 'mean_class_accuracy', 'miou', 'edit', 'f1@10', 'f1@25', 'f1@50')
+SEGMENTED = {'segmentation coordinates': 'coordinates of every frame', 'segmentation untrained':
+             'untrained encoder of {}', 'segmentation': '{}'}
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ class Job:
     Attributes:
         encoder: Name of the encoder.
         source: Its checkpoint.
-        protocol: ``frozen``, ``linear``, ``finetune K`` with K labels a class (0: all), ``scratch K``, ``from SET``
-            or ``segmentation``.
+        protocol: ``frozen``, ``linear``, ``finetune K`` with K labels a class (0: all), ``scratch K``, ``from SET``,
+            ``segmentation``, ``segmentation untrained`` or ``segmentation coordinates`` (of every frame, no encoder).
         data: Key of :data:`SPLITS`.
         seed: Seed of labels and order.
     """
@@ -89,6 +91,10 @@ class Job:
         kind, _, labels = self.protocol.partition(' ')
         if kind == 'linear':
             return (f'randomness.seed={self.seed}',)
+        if kind == 'segmentation':
+            return {'': (), 'untrained': ('from_scratch=True',), 'coordinates': (
+                'model.backbone.type=FrameCoordinates', 'model.backbone.layout=ntu25',
+                'model.head.in_channels=75')}[labels]
         if kind not in ('finetune', 'scratch'):
             return ()
         epochs, labels = LABELS[int(labels)], int(labels)
@@ -113,7 +119,7 @@ class Job:
             f'finetune/finetune_{split}' if rest == '0' else f'semi/semi10_{split}')
         config = f'configs/benchmarks/{config}.py'
         amp = ['--amp'] if kind in ('finetune', 'scratch') else []
-        options = [f'init_from={self.source}', *self.options()]
+        options = [*([] if rest == 'coordinates' else [f'init_from={self.source}']), *self.options()]
         seconds = run(['tools/train.py', config, '--work-dir', str(folder), *amp, '--cfg-options', *options], folder)
         metrics = {'': read_metrics(folder, 'val')}
         for part in (parts[1:] if kind != 'segmentation' else ()):
@@ -186,12 +192,13 @@ def parse_args() -> argparse.Namespace:
 def jobs_of(encoders: dict[str, str], sets: Sequence[str], seeds: Sequence[int], numbers: Sequence[int] = tuple(LABELS)
             ) -> Iterator[Job]:
     """All jobs, cheap ones first, and what is trained before what looks at it."""
-    for name, source in encoders.items():
+    for number, (name, source) in enumerate(encoders.items()):
         for data in sets:
             yield Job(name, source, 'frozen', data)
             yield from (Job(name, source, 'linear', data, seed) for seed in seeds)
         if 'utdmhad' in sets:
-            yield Job(name, source, 'segmentation', 'utdmhad')
+            yield from (Job(name, source, f'segmentation{which}', 'utdmhad')
+                        for which in (('', ' untrained') if number else ('', ' untrained', ' coordinates')))
     for labels in sorted(numbers):
         for number, (name, source) in enumerate(encoders.items()):
             for seed in seeds:
@@ -227,20 +234,19 @@ def _kind(protocol: str) -> str:
 
 
 def table(lines: list[dict[str, Any]]) -> str:
-    """Rows of each protocol and encoder, then segmentation; means over seeds, with standard deviations if several.
-
-    The untrained encoder is the network of the first encoder.
-    """
+    """Rows of each protocol and encoder, then segmentation; means over seeds, with standard deviations if several."""
     rows = [['', 'encoder', *COLUMNS, 'seeds'], ['---'] * (len(COLUMNS) + 3)]
     encoders = list(dict.fromkeys(line['encoder'] for line in lines))
     frozen = [line for line in lines if line['protocol'] == 'frozen']
     for title, metrics in FROZEN_ROWS.items():
-        for who in [*BASELINES, *encoders]:
-            name = encoders[0] if who in BASELINES else who
-            prefix = f'{who}/' if who in BASELINES else ''
-            cells = [' / '.join(_cell(frozen, name, column, prefix + metric) or '-' for metric in metrics)
-                     for column in COLUMNS.values()]
-            rows.append([title, BASELINES.get(who, who), *cells, '1'])
+        for prefix, name in ((who, name) for who in (*BASELINES, '') for name in encoders):
+            # untrained are as many as there are networks, the others one
+            if prefix and name != encoders[0] and not prefix.startswith('untrained'):
+                continue
+            cells = [' / '.join(_cell(frozen, name, column, f'{prefix}/{metric}'.lstrip('/')) or '-'
+                                for metric in metrics) for column in COLUMNS.values()]
+            who = BASELINES.get(prefix, name) + f' of {name}' * prefix.startswith('untrained')
+            rows.append([title, who, *cells, '1'])
     for protocol, title in _trained_titles():
         for name in encoders:
             group = [line for line in lines if line['protocol'] == protocol]
@@ -250,10 +256,15 @@ def table(lines: list[dict[str, Any]]) -> str:
                 seeds = {line['seed'] for line in group if line['encoder'] == name}
                 rows.append([title, name, *(cell or '-' for cell in cells), str(len(seeds))])
     segments = [['frames of joined clips', *SEGMENTATION], ['---'] * (len(SEGMENTATION) + 1)]
-    for line in lines:
-        if line['protocol'] == 'segmentation':
-            found = line['metrics']['']
-            segments.append([line['encoder'], *(f'{found[f"segmentation/{name}"]:.1f}' for name in SEGMENTATION)])
+    for line in [line for line in lines if line['protocol'] == 'segmentation'][:1]:
+        segments.append(['commonest class', f'{line["metrics"][""]["segmentation/majority"]:.1f}',
+                         *[''] * (len(SEGMENTATION) - 1)])
+    for protocol, title in SEGMENTED.items():
+        for line in lines:
+            if line['protocol'] == protocol:
+                found = line['metrics']['']
+                segments.append([title.format(line['encoder']),
+                                 *(f'{found[f"segmentation/{name}"]:.1f}' for name in SEGMENTATION)])
     return _markdown(rows) + '\n\n' + _markdown(segments)
 
 

@@ -143,6 +143,19 @@ def test_epochs_for_the_same_seconds_are_fixed_by_the_first_run():
     assert pool_methods.affordable('AimCLR', 240, 5, lines) == 8
 
 
+def test_runs_that_take_the_seconds_anyway_are_not_run_twice(monkeypatch):
+    import pool_methods
+    monkeypatch.setattr(pool_methods, 'EPOCHS', 4)
+    monkeypatch.setattr(pool_methods, 'SECONDS', 240)
+    lines = [dict(line_of('SkeletonCLR', 0, 50.), epochs=4, seconds=230.)]
+    assert pool_methods.with_budget(lines, 'SkeletonCLR', 'seconds') == [{**lines[0], 'budget': 'seconds'}]
+    lines[0]['seconds'] = 100.
+    assert pool_methods.with_budget(lines, 'SkeletonCLR', 'seconds') == []
+    own = dict(line_of('SkeletonCLR', 0, 60., 'seconds'), epochs=10)
+    assert pool_methods.with_budget([*lines, own], 'SkeletonCLR', 'seconds') == [own]
+    assert pool_methods.with_budget([*lines, own], 'SkeletonCLR', 'steps') == lines
+
+
 def test_the_inner_split_is_counted_as_its_own_evaluation_does(tiny_archive, tmp_path):
     import on_sets
     archive = SkeletonArchive.open(tiny_archive)
