@@ -147,7 +147,7 @@ def test_old_checkpoints_need_a_config(main, bare, three, singles, tiny_archive,
 
 
 @pytest.mark.parametrize('change, says', [
-    (dict(stage_epochs=(2, 0)), r'model.stage_epochs.0 is 1 in .*joint\.pth. and 2 in .*bone\.pth'),
+    (dict(key_pooling='average'), r'model.key_pooling is .* in .*joint\.pth. and average in .*bone\.pth'),
     (dict(skip_absent=True), r'model.skip_absent is None in .*joint\.pth. and True in .*bone\.pth'),
     (dict(stream='joint'), r'bone\.pth. is given as bone, its model card says joint')])
 def test_only_the_stream_may_differ(main, singles, tmp_path, change, says):
@@ -155,6 +155,13 @@ def test_only_the_stream_may_differ(main, singles, tmp_path, change, says):
     with pytest.raises(ConfigError, match=says):
         main(['join', str(tmp_path / 'joined.pth'), *given(singles)])
     assert not (tmp_path / 'joined.pth').exists()
+
+
+def test_of_other_schedules_the_first_is_taken(main, singles, three, tmp_path):
+    change_card(singles['bone'], stage_epochs=(2, 0))
+    main(['join', str(tmp_path / 'joined.pth'), *given(singles)])
+    same_weights(tmp_path / 'joined.pth', three)
+    assert card(tmp_path / 'joined.pth').model['branch']['stage_epochs'] == card(singles['joint']).model['stage_epochs']
 
 
 def test_streams_are_given_as_what_they_are(main, singles, tmp_path):

@@ -16,6 +16,8 @@ from .reading import read_checkpoint, state_of
 
 # what one stream's model config has and the shared config of a branch has not
 _OF_A_STREAM = ('stream', 'data_preprocessor')
+# of a model: when its training changes, which says nothing of what its weights are
+_SCHEDULE = ('stage_epochs', 'mining_epoch')
 
 
 def take_stream(src: str | Path, stream: str, dst: str | Path, config: str | Path | None = None,
@@ -67,8 +69,9 @@ def join_streams(dst: str | Path, parts: Mapping[str, str | Path], config: str |
         overwrite: Replace ``dst``.
 
     Raises:
-        ConfigError: If models differ in anything but the stream, a checkpoint is of another stream than it is given
-            as, or nothing says what model it holds.
+        ConfigError: If models differ in anything but the stream and the epochs in which their training changes, where
+            those of the first are taken; a checkpoint is of another stream than it is given as; or nothing says what
+            model it holds.
         DataError: If a file cannot be read or written.
     """
     dst = _destination(dst, overwrite)
@@ -164,7 +167,8 @@ def _several(cards: Mapping[str, ModelCard]) -> ModelCard:
 def _without_stream(card: ModelCard) -> dict[str, Any]:
     fields = asdict(card)
     del fields['source']
-    fields['model'].pop('stream', None)
+    for name in ('stream', *_SCHEDULE):
+        fields['model'].pop(name, None)
     (fields['model'].get('data_preprocessor') or {}).pop('streams', None)
     return fields
 
