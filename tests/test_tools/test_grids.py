@@ -272,10 +272,14 @@ def test_cards_of_encoders_have_the_numbers_of_their_lines():
     assert names
     for name in names:
         for result in read_zoo_card(name)['results']:
-            found = lines[name][next(key for start, key in sets.items() if result['data'].startswith(start))]
+            stream = name.split('_')[1]
+            # of streams that were measured together there is a line for all
+            found = lines.get(name, lines['actclr_3s_pool'])[
+                next(key for start, key in sets.items() if result['data'].startswith(start))]
+            found = found['encoder' if name in lines else stream]
             for place, metric in (('knn/backbone_k1', '1nn'), ('knn/backbone_k20', 'knn'),
                                   ('logistic/backbone_top1', 'linear')):
-                assert abs(result['metrics'][place] - found['encoder'][metric]) < .06, (name, result['data'], metric)
+                assert abs(result['metrics'][place] - found[metric]) < .06, (name, result['data'], metric)
 
 
 def test_pairs_of_numbers_in_the_readme_are_those_of_encoders():
