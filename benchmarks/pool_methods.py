@@ -43,9 +43,6 @@ def parse_args() -> argparse.Namespace:
     add_arguments(parser, 'pool_methods')
     parser.add_argument('--methods', nargs='+', choices=METHODS, default=list(METHODS), metavar='NAME',
                         help=f'of {", ".join(METHODS)} (default: all)')
-    parser.add_argument('--epochs', type=int, default=EPOCHS, help='of all (default: %(default)s)')
-    parser.add_argument('--seconds', type=float, default=SECONDS,
-                        help='of the thread, start and end of the run included (default: %(default)s)')
     parser.add_argument('--only', choices=('steps', 'seconds'), help='one of both comparisons')
     parser.add_argument('--figure', type=Path, help='run nothing, draw kNN against seconds')
     return parser.parse_args()
@@ -131,15 +128,15 @@ def main() -> None:
     if not args.table:
         grid = Grid(args)
         if args.only != 'seconds':
-            complete &= grid.drive([run_of(method, seed, args.epochs, 'steps')
+            complete &= grid.drive([run_of(method, seed, EPOCHS, 'steps')
                                     for seed in args.seeds for method in args.methods])
         if args.only != 'steps':
             lines = read_lines(args.results)
-            epochs = {method: affordable(method, args.seconds, args.epochs, lines) for method in args.methods}
+            epochs = {method: affordable(method, SECONDS, EPOCHS, lines) for method in args.methods}
             complete &= all(epochs.values())
             # as many epochs as for the same steps: these runs are there
             complete &= grid.drive([run_of(method, seed, epochs[method], 'seconds') for seed in args.seeds
-                                    for method in args.methods if epochs[method] not in (0, args.epochs)])
+                                    for method in args.methods if epochs[method] not in (0, EPOCHS)])
     print('\n' + table(read_lines(args.results)))
     if not complete:
         sys.exit(1)

@@ -56,7 +56,7 @@ class Job:
     """One protocol on one set from one encoder.
 
     Attributes:
-        encoder: Name of the encoder.
+        encoder: Name of the encoder; empty where there is none.
         source: Its checkpoint.
         protocol: ``frozen``, ``linear``, ``finetune K`` with K labels a class (0: all), ``scratch K``, ``from SET``,
             ``segmentation``, ``segmentation untrained`` or ``segmentation coordinates`` (of every frame, no encoder).
@@ -82,8 +82,8 @@ class Job:
 
     def recipe(self) -> dict[str, Any]:
         """All that its numbers depend on."""
-        checkpoint = find_checkpoint(self.source)
-        return dict(encoder=self.encoder, sha256=file_sha256(Path(checkpoint))[:16], protocol=self.protocol,
+        sha256 = file_sha256(Path(find_checkpoint(self.source)))[:16] if self.source else ''
+        return dict(encoder=self.encoder, sha256=sha256, protocol=self.protocol,
                     data=self.data, seed=self.seed, options=list(self.options()))
 
     def options(self) -> tuple[str, ...]:
@@ -119,7 +119,7 @@ class Job:
             f'finetune/finetune_{split}' if rest == '0' else f'semi/semi10_{split}')
         config = f'configs/benchmarks/{config}.py'
         amp = ['--amp'] if kind in ('finetune', 'scratch') else []
-        options = [*([] if rest == 'coordinates' else [f'init_from={self.source}']), *self.options()]
+        options = [*([f'init_from={self.source}'] if self.source else []), *self.options()]
         seconds = run(['tools/train.py', config, '--work-dir', str(folder), *amp, '--cfg-options', *options], folder)
         metrics = {'': read_metrics(folder, 'val')}
         for part in (parts[1:] if kind != 'segmentation' else ()):
@@ -192,13 +192,14 @@ def parse_args() -> argparse.Namespace:
 def jobs_of(encoders: dict[str, str], sets: Sequence[str], seeds: Sequence[int], numbers: Sequence[int] = tuple(LABELS)
             ) -> Iterator[Job]:
     """All jobs, cheap ones first, and what is trained before what looks at it."""
-    for number, (name, source) in enumerate(encoders.items()):
+    if 'utdmhad' in sets:
+        yield Job('', '', 'segmentation coordinates', 'utdmhad')
+    for name, source in encoders.items():
         for data in sets:
             yield Job(name, source, 'frozen', data)
             yield from (Job(name, source, 'linear', data, seed) for seed in seeds)
         if 'utdmhad' in sets:
-            yield from (Job(name, source, f'segmentation{which}', 'utdmhad')
-                        for which in (('', ' untrained') if number else ('', ' untrained', ' coordinates')))
+            yield from (Job(name, source, f'segmentation{which}', 'utdmhad') for which in ('', ' untrained'))
     for labels in sorted(numbers):
         for number, (name, source) in enumerate(encoders.items()):
             for seed in seeds:
@@ -236,7 +237,7 @@ def _kind(protocol: str) -> str:
 def table(lines: list[dict[str, Any]]) -> str:
     """Rows of each protocol and encoder, then segmentation; means over seeds, with standard deviations if several."""
     rows = [['', 'encoder', *COLUMNS, 'seeds'], ['---'] * (len(COLUMNS) + 3)]
-    encoders = list(dict.fromkeys(line['encoder'] for line in lines))
+    encoders = list(dict.fromkeys(line['encoder'] for line in lines if line['encoder']))
     frozen = [line for line in lines if line['protocol'] == 'frozen']
     for title, metrics in FROZEN_ROWS.items():
         for prefix, name in ((who, name) for who in (*BASELINES, '') for name in encoders):

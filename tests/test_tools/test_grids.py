@@ -156,6 +156,23 @@ def test_runs_that_take_the_seconds_anyway_are_not_run_twice(monkeypatch):
     assert pool_methods.with_budget([*lines, own], 'SkeletonCLR', 'steps') == lines
 
 
+def test_every_protocol_is_run_once_for_each_encoder_and_coordinates_for_none():
+    import protocols
+    names = {'mine': 'actclr_joint_pool', 'other': 'actclr_joint_uiprmd'}
+    jobs = list(protocols.jobs_of(names, list(protocols.SPLITS), [0, 1]))
+    assert len(set(jobs)) == len(jobs)
+    count = {}
+    for job in jobs:
+        count.setdefault(job.protocol, []).append(job.encoder)
+    assert count['segmentation coordinates'] == [''] and count['segmentation untrained'] == list(names)
+    # three sets, two seeds; the network from scratch is that of the first alone; from a set to the two others
+    assert all(count[f'finetune {labels}'].count('other') == 6 for labels in protocols.LABELS)
+    assert set(count['scratch 1']) == {'mine'} and count['from utdmhad'].count('other') == 4
+    # the coordinates are the same run, whichever encoders are named
+    reverse = list(protocols.jobs_of(dict(reversed(names.items())), ['utdmhad'], [0]))
+    assert [job.recipe() for job in jobs if not job.encoder] == [job.recipe() for job in reverse if not job.encoder]
+
+
 def test_the_inner_split_is_counted_as_its_own_evaluation_does(tiny_archive, tmp_path):
     import on_sets
     archive = SkeletonArchive.open(tiny_archive)
