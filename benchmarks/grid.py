@@ -124,9 +124,10 @@ class Run:
         load_config(path)
 
 
-def add_arguments(parser: argparse.ArgumentParser, name: str) -> None:
-    """The options that every grid has."""
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='(default: 0 1 2)')
+def add_arguments(parser: argparse.ArgumentParser, name: str, seeds: bool = True) -> None:
+    """The options that every grid has; seeds where its jobs depend on one."""
+    if seeds:
+        parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='(default: 0 1 2)')
     parser.add_argument('--jobs', type=int, default=1, help='runs side by side, a thread each (default: 1)')
     parser.add_argument('--hours', type=float, default=2., help='start nothing after so long (default: %(default)s)')
     parser.add_argument('--out', type=Path, default=Path('work_dirs') / name, help='folder of the runs '

@@ -13,7 +13,7 @@ import json
 import os
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from grid import Grid, add_arguments, as_folder, call, named_encoders, read_lines  # noqa: E402
+from grid import Grid, add_arguments, as_folder, call, named_encoders, paired, read_lines  # noqa: E402
 
 from mmactclr.datasets.archive_format import file_sha256  # noqa: E402
 from mmactclr.utils.zoo import find_checkpoint  # noqa: E402
@@ -235,7 +235,10 @@ def _kind(protocol: str) -> str:
 
 
 def table(lines: list[dict[str, Any]]) -> str:
-    """Rows of each protocol and encoder, then segmentation; means over seeds, with standard deviations if several."""
+    """Rows of each protocol and encoder, then segmentation; means over seeds, with standard deviations if several.
+
+    Where two encoders have several seeds in common, their paired difference and half of its 95% interval follow.
+    """
     rows = [['', 'encoder', *COLUMNS, 'seeds'], ['---'] * (len(COLUMNS) + 3)]
     encoders = list(dict.fromkeys(line['encoder'] for line in lines if line['encoder']))
     frozen = [line for line in lines if line['protocol'] == 'frozen']
@@ -249,13 +252,20 @@ def table(lines: list[dict[str, Any]]) -> str:
             who = BASELINES.get(prefix, name) + f' of {name}' * prefix.startswith('untrained')
             rows.append([title, who, *cells, '1'])
     for protocol, title in _trained_titles():
-        for name in encoders:
-            group = [line for line in lines if line['protocol'] == protocol]
-            metric = 'knn/backbone_k20' if protocol.startswith('from ') else 'classifier/top1'
-            cells = [_cell(group, name, column, metric) for column in COLUMNS.values()]
-            if any(cells):
-                seeds = {line['seed'] for line in group if line['encoder'] == name}
-                rows.append([title, name, *(cell or '-' for cell in cells), str(len(seeds))])
+        group = [line for line in lines if line['protocol'] == protocol]
+        metric = 'knn/backbone_k20' if protocol.startswith('from ') else 'classifier/top1'
+        found = {name: columns for name in encoders
+                 if any(columns := [_values(group, name, column, metric) for column in COLUMNS.values()])}
+        for name, columns in found.items():
+            seeds = {seed for values in columns for seed in values}
+            rows.append([title, name, *(_mean(values) or '-' for values in columns), str(len(seeds))])
+        for first, name in ((next(iter(found)), name) for name in list(found)[1:]):
+            both = [mine.keys() & its.keys() for mine, its in zip(found[name], found[first], strict=True)]
+            if max(map(len, both)) > 1:
+                rows.append([title, f'{name} against {first}', *(
+                    '{:+.1f} ± {:.1f}'.format(*paired(mine, its)) if len(shared) > 1 else '-'
+                    for mine, its, shared in zip(found[name], found[first], both, strict=True)),
+                    str(max(map(len, both)))])
     segments = [['frames of joined clips', *SEGMENTATION], ['---'] * (len(SEGMENTATION) + 1)]
     for line in [line for line in lines if line['protocol'] == 'segmentation'][:1]:
         segments.append(['commonest class', f'{line["metrics"][""]["segmentation/majority"]:.1f}',
@@ -285,11 +295,19 @@ def _trained_titles() -> Iterator[tuple[str, str]]:
 
 
 def _cell(group: Sequence[dict[str, Any]], encoder: str, column: tuple[str, str], metric: str) -> str:
+    return _mean(_values(group, encoder, column, metric))
+
+
+def _values(group: Sequence[dict[str, Any]], encoder: str, column: tuple[str, str], metric: str) -> dict[int, float]:
+    """A number of an encoder on a test part, by seed."""
     data, part = column
-    values = [line['metrics'][part][metric] for line in group
-              if (line['encoder'], line['data']) == (encoder, data) and metric in line['metrics'].get(part, {})]
-    spread = f' ± {statistics.stdev(values):.1f}' if len(values) > 1 else ''
-    return f'{statistics.mean(values):.1f}{spread}' if values else ''
+    return {line['seed']: line['metrics'][part][metric] for line in group
+            if (line['encoder'], line['data']) == (encoder, data) and metric in line['metrics'].get(part, {})}
+
+
+def _mean(values: Mapping[int, float]) -> str:
+    spread = f' ± {statistics.stdev(values.values()):.1f}' if len(values) > 1 else ''
+    return f'{statistics.mean(values.values()):.1f}{spread}' if values else ''
 
 
 if __name__ == '__main__':

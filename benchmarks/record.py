@@ -29,6 +29,8 @@ _LIMBS = 'python benchmarks/named_limbs.py'
 _VIEWS = 'python tools/visualization/draw_actionlet_views.py'
 _WAVE = '--class "right hand wave" --out work_dirs/views.png --cfg-options max_persons=1'
 _DEMO = 'configs/demo/actclr_motion_demo.py work_dirs/demo/seed0/actclr/epoch_100.pth'
+_COST = 'python tools/analysis_tools/benchmark.py'
+_RELEASE = 'configs/actclr_release/actclr-release_joint_ntu60_xview.py'
 _UTD = 'configs/actclr/actclr_joint_utdmhad_xsub.py'
 _UTD_3S = 'configs/actclr/actclr_3s_utdmhad_xsub.py'
 # what a runner's log begins its lines with
@@ -43,18 +45,26 @@ class Record:
         commands: Lines, as the docs show them.
         after: Keep the block of lines below the last one that ends so, up to the next line of a log; if empty, all
             lines but those of a log.
+        tables: The output has tables in Markdown: they and their titles in bold are kept, and drawn as tables.
     """
 
     commands: tuple[str, ...]
     after: str = ''
+    tables: bool = False
 
     def kept(self, output: str) -> str:
         """The part of an output that the docs show.
 
         Raises:
-            ValueError: No line ends as it should.
+            ValueError: No line ends as it should, or there is no table.
         """
         lines = [line.rstrip() for line in output.splitlines()]
+        if self.tables:
+            blocks = [[line for line in block.splitlines() if line.startswith(('|', '**'))]
+                      for block in re.split(r'\n\s*\n', '\n'.join(lines))]
+            if not any(line.startswith('|') for block in blocks for line in block):
+                raise ValueError('the output has no table')
+            return '\n\n'.join('\n'.join(block) for block in blocks if block)
         if self.after:
             begins = [number for number, line in enumerate(lines) if line.endswith(self.after)]
             if not begins:
@@ -85,13 +95,32 @@ RECORDS = {
     'utd_3s': Record((f'python tools/train.py {_UTD_3S} --work-dir work_dirs/utd_3s',
                       f'python tools/test.py {_UTD_3S} work_dirs/utd_3s/epoch_300.pth --work-dir work_dirs/utd_3s'),
                      'accuracy in %'),
+    'utd_joint': Record((f'python tools/train.py {_UTD} --work-dir work_dirs/utd',
+                         f'python tools/test.py {_UTD} work_dirs/utd/epoch_300.pth --work-dir work_dirs/utd'),
+                        'accuracy in %'),
+    'backbone_costs': Record(('python benchmarks/backbones.py --costs --data ntu60_xsub',), tables=True),
+    'bf16_knn': Record(('python benchmarks/bf16_knn.py actclr.pth',), tables=True),
+    'speed_data': Record((f'{_COST} data',), tables=True),
+    'speed_encoder': Record((f'{_COST} encoder {_RELEASE} --grow',), tables=True),
+    'speed_evaluation': Record((f'{_COST} evaluation {_RELEASE} --repeats 3',), tables=True),
+    'speed_growth': Record((f'{_COST} step {_RELEASE} --grow --repeats 3',), tables=True),
+    'speed_paper': Record((f'{_COST} step configs/actclr/actclr_joint_ntu60_xsub.py --batch 128 --repeats 3',),
+                          tables=True),
+    'speed_release': Record((f'{_COST} step {_RELEASE} --batch 128 --repeats 7',), tables=True),
+    'scaling': Record((f'{_COST} scaling configs/actclr/actclr_3s_ntu60_xsub.py --precision bf16 --repeats 1',),
+                      tables=True),
+    'guard_cost': Record(('python benchmarks/guard_cost.py --out work_dirs/guard_cost',)),
+    'kill_and_resume': Record(('python benchmarks/kill_and_resume.py',), tables=True),
+    'killed_rank': Record(('python benchmarks/killed_rank.py --out work_dirs/killed_rank',), tables=True),
+    'soak': Record(('python benchmarks/soak.py --steps 2000 --out work_dirs/soak',), tables=True),
 }
 
 
 def table(line: dict[str, Any]) -> str:
-    """The commands and the output of a line."""
+    """The commands and the output of a line, which is fenced unless it is made of tables."""
     shown = '\n'.join(line['commands'])
-    return f'```bash\n{shown}\n```\n\n```text\n{line["output"]}\n```'
+    output = line['output'] if line.get('tables') else f'```text\n{line["output"]}\n```'
+    return f'```bash\n{shown}\n```\n\n{output}'
 
 
 def main() -> None:
@@ -112,7 +141,8 @@ def main() -> None:
             done = subprocess.run([sys.executable, *words[1:]], stdout=subprocess.PIPE, text=True)
             if done.returncode:
                 sys.exit(f'{name}: it failed, see above')
-        line = dict(name=name, commands=record.commands, output=record.kept(done.stdout), torch=torch.__version__,
+        line = dict(name=name, commands=record.commands, output=record.kept(done.stdout),
+                    **(dict(tables=True) if record.tables else {}), torch=torch.__version__,
                     machine=processor(), threads=torch.get_num_threads())
         args.results.parent.mkdir(parents=True, exist_ok=True)
         with args.results.open('a') as file:

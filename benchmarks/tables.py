@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 import ablation  # noqa: E402
 import backbones  # noqa: E402
+import cards  # noqa: E402
 import demo_seeds  # noqa: E402
 import encoders  # noqa: E402
 import pool_methods  # noqa: E402
@@ -30,7 +31,7 @@ from mmactclr.utils import write_text  # noqa: E402
 # name of a table, and what draws it from the lines of the file of that name
 TABLES: dict[str, Callable[[list[dict]], str]] = {
     'ablation': ablation.table, 'ablation_short': ablation.table, 'backbones': backbones.table,
-    'demo': demo_seeds.table, 'encoders': encoders.table, 'pool_methods': pool_methods.table,
+    'cards': cards.table, 'demo': demo_seeds.table, 'encoders': encoders.table, 'pool_methods': pool_methods.table,
     'pool_trials': encoders.table, 'protocols': protocols.table}
 PAGES = ('README.md', 'docs/*.md')
 _BLOCK = re.compile(r'(<!-- table: ([\w/]+) -->\n)(.*?)(<!-- end of table -->)', re.S)

@@ -1,0 +1,105 @@
+"""Run the commands on the cards of the published weights again: a JSON line each, and the table of docs/model_zoo.md.
+
+The archives lie where docs/configs.md says, and the built-in set in data/synthetic.
+
+Example:
+    python benchmarks/cards.py
+    python benchmarks/cards.py --names actclr_joint_pool
+    python benchmarks/cards.py --table
+"""
+import argparse
+import json
+import os
+import re
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from grid import Grid, add_arguments, call, processor, read_lines  # noqa: E402
+
+from mmactclr.utils.zoo import list_zoo, read_zoo_card  # noqa: E402
+
+# what a cell has, in this order
+METRICS = ('knn/backbone_k1', 'knn/backbone_k20', 'linear/backbone_top1', 'logistic/backbone_top1')
+COLUMNS = {'': 'the encoder', 'prepared_coordinates': 'prepared coordinates',
+           'mean_joint_velocity': 'mean joint velocity', 'untrained_encoder': 'untrained encoder'}
+
+
+@dataclass(frozen=True)
+class Card:
+    """One result of a card."""
+
+    name: str
+    data: str
+    part: str
+    command: str
+
+    @property
+    def title(self) -> str:
+        """What a message calls it."""
+        return f'{self.name}, {short(self.data)}, {self.part}'
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder."""
+        words = shlex.split(self.command)
+        return words[words.index('--work-dir') + 1].rpartition('/')[2]
+
+    def recipe(self) -> dict[str, Any]:
+        """All that its numbers depend on."""
+        return dict(name=self.name, data=self.data, part=self.part, command=self.command,
+                    sha256=read_zoo_card(self.name)['sha256'])
+
+    def execute(self, folder: Path, out: Path) -> dict[str, Any]:
+        """Run the command, with another folder for what it writes; all that it measured."""
+        words = shlex.split(self.command)
+        words[words.index('--work-dir') + 1] = str(folder)
+        if call(words[1:], folder / 'tool.log') is None:
+            raise RuntimeError(f'{self.command} failed, see {folder / "tool.log"}')
+        import torch
+        found = json.loads((folder / 'metrics.json').read_text())['test']['metrics']
+        return dict(metrics={name: round(value, 2) for name, value in found.items()}, torch=torch.__version__,
+                    machine=processor())
+
+
+def table(lines: list[dict[str, Any]]) -> str:
+    """A row for each result of each card: what was measured of the encoder, and of what it has to beat."""
+    rows = [['1-NN / kNN / linear / logistic', 'evaluated on', *COLUMNS.values()], ['---'] * (2 + len(COLUMNS))]
+    newest = {(line['name'], line['command']): line for line in lines}
+    for line in sorted(newest.values(), key=lambda line: line['name']):
+        cells = [' / '.join(f'{line["metrics"][place]:.1f}' for metric in METRICS
+                            if (place := f'{who}/{metric}'.lstrip('/')) in line['metrics']) for who in COLUMNS]
+        rows.append([f'`{line["name"]}`', f'{short(line["data"])}, {line["part"]}', *cells])
+    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+
+
+def short(data: str) -> str:
+    """Name of a set without its source."""
+    return re.split(r' \(|[,:]', data)[0]
+
+
+def main() -> None:
+    """Run what is missing, then print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser, 'cards', seeds=False)
+    parser.add_argument('--names', nargs='+', choices=list_zoo(), default=list_zoo(), metavar='NAME',
+                        help='published weights (default: all)')
+    args = parser.parse_args()
+    complete = args.table or Grid(args).drive([
+        Card(name, *(result[key] for key in ('data', 'part', 'command')))
+        for name in args.names for result in read_zoo_card(name)['results']])
+    print('\n' + table(read_lines(args.results)))
+    if not complete:
+        sys.exit(1)
+
+
+if __name__ == '__main__':
+    from mmactclr.utils.cli import report_errors
+    with report_errors():
+        main()
