@@ -30,6 +30,8 @@ RESULTS = ROOT / 'benchmarks' / 'results'
 KEPT = ('loss', 'kl', 'mi_bound', 'mask_mean', 'mask_share', 'anchor_similarity', 'time')
 BASELINE_TITLES = {'prepared_coordinates': 'raw coordinates', 'mean_joint_velocity': 'mean joint velocity',
                    'untrained_encoder': 'untrained encoder'}
+# seconds between lines that a job goes on
+HEARTBEAT = 60
 # two-sided 95% of Student's t for 1 to 9 degrees of freedom
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
@@ -231,11 +233,26 @@ def call(command: list[str], log: Path) -> tuple[float, float, float] | None:
                 'print("measured", used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, flush=True); sys.exit(code)',
                 *command]
     start = time.monotonic()
-    with log.open('w') as file:
-        if subprocess.run(measured, cwd=ROOT, env=env, stdout=file, stderr=file).returncode:
-            return None
+    with log.open('w') as file, subprocess.Popen(measured, cwd=ROOT, env=env, stdout=file, stderr=file) as process:
+        try:
+            while process.poll() is None:
+                try:
+                    process.wait(timeout=HEARTBEAT)
+                except subprocess.TimeoutExpired:
+                    print(f'{log}: {time.monotonic() - start:.0f} s{last_words(log)}', flush=True)
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        return None
     found = re.search(r'measured (\S+) (\S+)', log.read_text())
     return float(found[1]), float(found[2]), time.monotonic() - start
+
+
+def last_words(log: Path) -> str:
+    """Where a training is, as the last line of its log about steps or epochs has it; empty for other tools."""
+    found = re.findall(r'(Epoch\(\w+\) *(?:\[[\d/ ]+\])+).*?(eta: [\d:]+)', log.read_text(errors='replace'))
+    return f', {", ".join(found[-1])}' if found else ''
 
 
 def processor() -> str:

@@ -2,7 +2,7 @@
 import functools
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -28,6 +28,15 @@ from .splits import as_split, split_counts
 from .staging import Staging
 
 Splits = Mapping[str, Sequence[str] | np.ndarray]
+# columns of the index itself, and words of the function that writes it
+_TAKEN = {*REQUIRED_COLUMNS, 'file', 'allow_pickle'}
+
+
+def _check_names(names: Iterable[str], whose: str) -> None:
+    taken = sorted(_TAKEN.intersection(names))
+    if taken:
+        raise DataError(f'{whose} has a column {taken[0]!r}, which the index of an archive cannot have beside its own; '
+                        f'rename it, {taken[0]}_name for example')
 
 
 def _printable(text: str) -> str:
@@ -147,9 +156,10 @@ class ArchiveWriter:
 
         Raises:
             DataError: The shape does not fit the layout or the sequences before, the columns
-                differ, or, with ``strict``, the sequence cannot be used.
+                differ or have a name that is taken, or, with ``strict``, the sequence cannot be used.
         """
         name = _printable(str(name)) or f'sequence_{len(self._kept):06d}'
+        _check_names(columns, f'sequence {name!r}')
         keypoint = np.asarray(keypoint)
         self._check_shape(keypoint, name)
         fault = self._fault(keypoint, int(label))
@@ -252,8 +262,9 @@ class ArchiveWriter:
             columns: Further columns, counted as the splits of a mapping.
 
         Raises:
-            DataError: No sequence is left, or a split is not valid.
+            DataError: No sequence is left, a split is not valid, or a column has a name that is taken.
         """
+        _check_names(columns or (), str(self.dst))
         kept = np.array(self._kept, dtype=bool)
         self._report()
         if not kept.any():

@@ -119,6 +119,19 @@ def test_sequences_must_agree(tmp_path, first, second, message):
             writer.add(second.get('keypoint', motion(3)))
 
 
+@pytest.mark.parametrize('column', ['file', 'allow_pickle', 'frames'])
+def test_a_column_whose_name_the_index_needs_is_refused_before_anything_is_written(tmp_path, column):
+    keypoint = np.ones((1, 3, 25, 3))
+    with pytest.raises(DataError, match=f"sequence 'a' has a column '{column}'.*rename it"), \
+            ArchiveWriter(tmp_path / 'a', 'ntu25') as writer:
+        writer.add(keypoint, name='a', **{column: 'x'})
+    with pytest.raises(DataError, match=f"a column '{column}'.*rename it"), \
+            ArchiveWriter(tmp_path / 'a', 'ntu25') as writer:
+        writer.add(keypoint, name='a', subject='x')
+        writer.finish(columns={column: ['x']})
+    assert not (tmp_path / 'a').exists()
+
+
 def test_flat_coordinates_and_unlabelled_data_are_fine(tmp_path):
     with ArchiveWriter(tmp_path / 'a', 'coco17') as writer:
         writer.add(motion(3, joints=17, axes=2))

@@ -71,6 +71,16 @@ def test_a_failed_run_has_no_line_and_stops_no_other(grid, driven, capsys):
     assert not maker.drive(runs) and 'goes on from here' in capsys.readouterr().out
 
 
+def test_a_long_job_says_that_it_goes_on(grid, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(grid, 'HEARTBEAT', .2)
+    line = 'mmengine - INFO - Epoch(train)  [2][ 50/173]  lr: 1e-2  eta: 0:01:23  time: 0.1'
+    said = f'import time; print({line!r}, flush=True); time.sleep(1)'
+    assert grid.call(['-c', said], tmp_path / 'log')[2] > 1
+    assert re.search(r'log: \d s, Epoch\(train\)  \[2\]\[ 50/173\], eta: 0:01:23\n', capsys.readouterr().out)
+    assert grid.call(['-c', 'import sys; sys.exit(3)'], tmp_path / 'log') is None
+    assert not capsys.readouterr().out
+
+
 def test_the_config_of_a_run_is_that_of_its_name_with_the_changes(grid, tmp_path):
     changes = dict(model=dict(stage_epochs=(5, 2)), optim_wrapper=dict(optimizer=dict(lr=.02)))
     run = grid.Run('x', 'actclr_joint_pool_xsub', 7, changes=changes, seed=4)
