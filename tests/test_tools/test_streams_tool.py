@@ -157,10 +157,12 @@ def test_only_the_stream_may_differ(main, singles, tmp_path, change, says):
     assert not (tmp_path / 'joined.pth').exists()
 
 
-def test_of_other_schedules_the_first_is_taken(main, singles, three, tmp_path):
-    change_card(singles['bone'], stage_epochs=(2, 0))
+@pytest.mark.parametrize('other', ['joint', 'bone'])
+def test_of_other_schedules_that_of_joints_is_taken(main, singles, three, tmp_path, other):
+    change_card(singles[other], stage_epochs=(2, 0))
     main(['join', str(tmp_path / 'joined.pth'), *given(singles)])
     same_weights(tmp_path / 'joined.pth', three)
+    assert (card(tmp_path / 'joined.pth').model['branch']['stage_epochs'] == (2, 0)) is (other == 'joint')
     assert card(tmp_path / 'joined.pth').model['branch']['stage_epochs'] == card(singles['joint']).model['stage_epochs']
 
 
