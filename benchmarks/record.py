@@ -31,6 +31,8 @@ _WAVE = '--class "right hand wave" --out work_dirs/views.png --cfg-options max_p
 _DEMO = 'configs/demo/actclr_motion_demo.py work_dirs/demo/seed0/actclr/epoch_100.pth'
 _COST = 'python tools/analysis_tools/benchmark.py'
 _RELEASE = 'configs/actclr_release/actclr-release_joint_ntu60_xview.py'
+_CUSTOM = 'configs/actclr/actclr_joint_custom.py'
+_MOTION = 'model.stream=motion model.data_preprocessor.streams=[motion] model.memory.size=64'
 _UTD = 'configs/actclr/actclr_joint_utdmhad_xsub.py'
 _UTD_3S = 'configs/actclr/actclr_3s_utdmhad_xsub.py'
 # what a runner's log begins its lines with
@@ -109,6 +111,24 @@ RECORDS = {
     'speed_release': Record((f'{_COST} step {_RELEASE} --batch 128 --repeats 7',), tables=True),
     'scaling': Record((f'{_COST} scaling configs/actclr/actclr_3s_ntu60_xsub.py --precision bf16 --repeats 1',),
                       tables=True),
+    'custom': Record((
+        'python docs/examples/example_recordings.py recordings',
+        'python tools/dataset_converters/convert.py csv recordings data/mine --labels recordings/labels.csv --unit cm '
+        '--fps 30 --skeleton skeleton.json --test-subjects person6 person7',
+        f'python tools/train.py {_CUSTOM} --work-dir work_dirs/mine --cfg-options {_MOTION}',
+        f'python tools/test.py {_CUSTOM} work_dirs/mine/epoch_300.pth --work-dir work_dirs/mine --cfg-options '
+        f'{_MOTION}'), 'accuracy in %'),
+    'inference': Record((
+        'python tools/dataset_converters/export.py csv data/utd_mhad out/utd_csv',
+        'cp out/utd_csv/a3_s1_t1.csv wave.csv',
+        'python tools/gallery.py build actclr.pth data/utd_mhad gallery.npz',
+        'python tools/infer.py actclr.pth wave.csv --layout kinect20_utdmhad --unit m --gallery gallery.npz --gif '
+        '--anchor data/utd_mhad --out results')),
+    'onnx': Record((
+        'python tools/deployment/export_onnx.py actclr_motion_synthetic model.onnx --part actionlet --anchor '
+        'data/synthetic',
+        'python docs/examples/run_onnx.py model.onnx docs/examples/wave.csv --metres-per-unit 0.01')),
+    'verify': Record(('python tools/dataset_converters/verify.py data/nw_ucla',)),
     'guard_cost': Record(('python benchmarks/guard_cost.py --out work_dirs/guard_cost',)),
     'kill_and_resume': Record(('python benchmarks/kill_and_resume.py',), tables=True),
     'killed_rank': Record(('python benchmarks/killed_rank.py --out work_dirs/killed_rank',), tables=True),
@@ -138,7 +158,8 @@ def main() -> None:
         for command in record.commands[-1:] if args.last else record.commands:
             print(f'{name}: {command}', flush=True)
             words = shlex.split(command)
-            done = subprocess.run([sys.executable, *words[1:]], stdout=subprocess.PIPE, text=True)
+            done = subprocess.run([sys.executable, *words[1:]] if words[0] == 'python' else words,
+                                  stdout=subprocess.PIPE, text=True)
             if done.returncode:
                 sys.exit(f'{name}: it failed, see above')
         line = dict(name=name, commands=record.commands, output=record.kept(done.stdout),

@@ -33,7 +33,7 @@ TABLES: dict[str, Callable[[list[dict]], str]] = {
     'ablation': ablation.table, 'ablation_short': ablation.table, 'backbones': backbones.table,
     'cards': cards.table, 'demo': demo_seeds.table, 'encoders': encoders.table, 'pool_methods': pool_methods.table,
     'pool_trials': encoders.table, 'protocols': protocols.table}
-PAGES = ('README.md', 'docs/*.md')
+PAGES = ('README.md', 'docs/*.md', 'docs/data/*.md')
 _BLOCK = re.compile(r'(<!-- table: ([\w/]+) -->\n)(.*?)(<!-- end of table -->)', re.S)
 
 
