@@ -14,6 +14,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,13 +47,15 @@ class Record:
     Attributes:
         commands: Lines, as the docs show them.
         after: Keep the block of lines below the last one that ends so, up to the next line of a log; if empty, all
-            lines but those of a log.
+            lines but those of a log or of JSON.
         tables: The output has tables in Markdown: they and their titles in bold are kept, and drawn as tables.
+        header: Columns of a table of which the output has only the rows.
     """
 
     commands: tuple[str, ...]
     after: str = ''
     tables: bool = False
+    header: tuple[str, ...] = ()
 
     def kept(self, output: str) -> str:
         """The part of an output that the docs show.
@@ -66,6 +69,9 @@ class Record:
                       for block in re.split(r'\n\s*\n', '\n'.join(lines))]
             if not any(line.startswith('|') for block in blocks for line in block):
                 raise ValueError('the output has no table')
+            if self.header:
+                rows = [line for block in blocks for line in block]
+                return '\n'.join([f'| {" | ".join(self.header)} |', '| --- ' * len(self.header) + '|', *rows])
             return '\n\n'.join('\n'.join(block) for block in blocks if block)
         if self.after:
             begins = [number for number, line in enumerate(lines) if line.endswith(self.after)]
@@ -75,7 +81,7 @@ class Record:
             ends = [number for number, line in enumerate(lines) if _LOGGED.match(line)]
             lines = lines[:ends[0]] if ends else lines
         else:
-            lines = [line for line in lines if not _LOGGED.match(line)]
+            lines = [line for line in lines if not (_LOGGED.match(line) or line.startswith('{'))]
         return '\n'.join(lines).strip('\n')
 
 
@@ -128,6 +134,26 @@ RECORDS = {
         'python tools/deployment/export_onnx.py actclr_motion_synthetic model.onnx --part actionlet --anchor '
         'data/synthetic',
         'python docs/examples/run_onnx.py model.onnx docs/examples/wave.csv --metres-per-unit 0.01')),
+    'onnx_check': Record((
+        'python tools/deployment/export_onnx.py actclr.pth model.onnx --part actionlet --anchor data/utd_mhad '
+        '--check',)),
+    'bank_size': Record((
+        'python tools/analysis_tools/bank_size.py --work-dir work_dirs/bank_size --time-limit 240 --cfg-options '
+        'train_cfg.max_epochs=20 model.stage_epochs=12,8 param_scheduler.T_max=20 '
+        'default_hooks.checkpoint.max_keep_ckpts=1',)),
+    'confusions': Record((f'python tools/test.py {_TRANSFER} actclr.pth --work-dir work_dirs/transfer --cfg-options '
+                          'max_persons=1',), 'accuracy in %'),
+    'conversion_memory': Record(('python benchmarks/conversion.py memory --files 60000',)),
+    'overlap': Record(('python benchmarks/demo_seeds.py --seeds 0',
+                       "grep -rhoE 'actionlet overlap, epoch (0|10|60|100):.*' work_dirs/demo/seed0 --include=*.log")),
+    'same_batch': Record(('python -m pytest -s tests/test_engine/test_same_batch.py',), tables=True, header=(
+        'method', 'processes over gloo', 'compared with one', 'largest difference')),
+    'mutated_checkpoints': Record(('python -m pytest -s tests/test_engine/test_mutated_checkpoints.py',), tables=True,
+                                  header=('checkpoints', 'made', 'refused', 'harmless')),
+    'mutated_configs': Record(('python -m pytest -s tests/test_engine/test_mutated_configs.py',), tables=True,
+                              header=('configs', 'made')),
+    'public_weights': Record(('python tools/model_converters/official_to_mmactclr.py '
+                              'official_actclr_ntu60_xview_joint_linear.pt actclr.pth',)),
     'verify': Record(('python tools/dataset_converters/verify.py data/nw_ucla',)),
     'guard_cost': Record(('python benchmarks/guard_cost.py --out work_dirs/guard_cost',)),
     'kill_and_resume': Record(('python benchmarks/kill_and_resume.py',), tables=True),
@@ -154,15 +180,17 @@ def main() -> None:
     args = parser.parse_args()
     import torch
     for name in args.names:
-        record = RECORDS[name]
+        record, seconds = RECORDS[name], list[float]()
         for command in record.commands[-1:] if args.last else record.commands:
             print(f'{name}: {command}', flush=True)
+            begin = time.monotonic()
             words = shlex.split(command)
             done = subprocess.run([sys.executable, *words[1:]] if words[0] == 'python' else words,
                                   stdout=subprocess.PIPE, text=True)
+            seconds.append(round(time.monotonic() - begin, 1))
             if done.returncode:
                 sys.exit(f'{name}: it failed, see above')
-        line = dict(name=name, commands=record.commands, output=record.kept(done.stdout),
+        line = dict(name=name, commands=record.commands, seconds=seconds, output=record.kept(done.stdout),
                     **(dict(tables=True) if record.tables else {}), torch=torch.__version__,
                     machine=processor(), threads=torch.get_num_threads())
         args.results.parent.mkdir(parents=True, exist_ok=True)

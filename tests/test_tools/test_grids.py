@@ -277,6 +277,8 @@ def test_a_record_of_tables_keeps_them_and_their_titles():
     assert tables.kept(output) == '**One**\n\n| a |\n| --- |\n| 1 |\n\n**Two**\n\n| b |'
     with pytest.raises(ValueError, match='the output has no table'):
         tables.kept('**title**\nplain\n')
+    rows = record.Record(('python x.py',), tables=True, header=('what', 'made'))
+    assert rows.kept('..\n| a | 1 |\n.\n\n| b | 2 |\n') == '| what | made |\n| --- | --- |\n| a | 1 |\n| b | 2 |'
     line = dict(commands=['python x.py'], output='| a |', tables=True)
     assert record.table(line) == '```bash\npython x.py\n```\n\n| a |'
 
