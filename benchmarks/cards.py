@@ -1,6 +1,6 @@
 """Run the commands on the cards of the published weights again: a JSON line each, and the table of docs/model_zoo.md.
 
-The archives lie where docs/configs.md says, and the built-in set in data/synthetic.
+The archives lie in data/utd_mhad, data/ui_prmd, data/nw_ucla and data/synthetic, made as docs/configs.md says.
 
 Example:
     python benchmarks/cards.py
@@ -13,6 +13,7 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from grid import Grid, add_arguments, call, processor, read_lines  # noqa: E402
+from grid import Grid, add_arguments, call, processor, some_lines  # noqa: E402
 
 from mmactclr.utils.zoo import list_zoo, read_zoo_card  # noqa: E402
 
@@ -69,14 +70,25 @@ class Card:
 
 
 def table(lines: list[dict[str, Any]]) -> str:
-    """A row for each result of each card: what was measured of the encoder, and of what it has to beat."""
+    """A row for each result of each present card: what was measured of the encoder, and of what it has to beat."""
     rows = [['1-NN / kNN / linear / logistic', 'evaluated on', *COLUMNS.values()], ['---'] * (2 + len(COLUMNS))]
-    newest = {(line['name'], line['command']): line for line in lines}
-    for line in sorted(newest.values(), key=lambda line: line['name']):
-        cells = [' / '.join(f'{line["metrics"][place]:.1f}' for metric in METRICS
-                            if (place := f'{who}/{metric}'.lstrip('/')) in line['metrics']) for who in COLUMNS]
-        rows.append([f'`{line["name"]}`', f'{short(line["data"])}, {line["part"]}', *cells])
+    for card in present():
+        recipe = card.recipe()
+        for line in [line for line in lines if all(line[key] == value for key, value in recipe.items())][-1:]:
+            rows.append([f'`{card.name}`', f'{short(card.data)}, {card.part}', *(
+                ' / '.join(_cell(line['metrics'].get(f'{who}/{metric}'.lstrip('/'))) for metric in METRICS)
+                for who in COLUMNS)])
     return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+
+
+def _cell(value: float | None) -> str:
+    return '-' if value is None else f'{value:.1f}'
+
+
+def present(names: Sequence[str] | None = None) -> list[Card]:
+    """What is on the cards of published weights: all, or those of some."""
+    return [Card(name, *(result[key] for key in ('data', 'part', 'command')))
+            for name in names or list_zoo() for result in read_zoo_card(name)['results']]
 
 
 def short(data: str) -> str:
@@ -89,12 +101,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser, 'cards', seeds=False)
     parser.add_argument('--names', nargs='+', choices=list_zoo(), default=list_zoo(), metavar='NAME',
-                        help='published weights (default: all)')
+                        help=f'of {", ".join(list_zoo())} (default: all)')
     args = parser.parse_args()
-    complete = args.table or Grid(args).drive([
-        Card(name, *(result[key] for key in ('data', 'part', 'command')))
-        for name in args.names for result in read_zoo_card(name)['results']])
-    print('\n' + table(read_lines(args.results)))
+    complete = args.table or Grid(args).drive(present(args.names))
+    print('\n' + table(some_lines(args.results)))
     if not complete:
         sys.exit(1)
 

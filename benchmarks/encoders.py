@@ -26,7 +26,7 @@ from grid import (  # noqa: E402
     add_arguments,
     call,
     named_encoders,
-    read_lines,
+    some_lines,
 )
 from on_sets import TITLES  # noqa: E402
 
@@ -103,7 +103,7 @@ def main() -> None:
         encoders = named_encoders(args.encoders)
         complete = Grid(args).drive([Measured(name, source, seed) for name, source in encoders.items()
                                      for seed in args.seeds])
-    print('\n' + table(read_lines(args.results)))
+    print('\n' + table(some_lines(args.results)))
     if not complete:
         sys.exit(1)
 

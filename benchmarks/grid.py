@@ -4,6 +4,7 @@ A job whose line is there, with the same recipe, is not done again; none is star
 command goes on where it was stopped, also after the machine was.
 """
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -21,7 +22,7 @@ from typing import Any, Protocol
 
 from on_sets import TITLES
 
-from mmactclr.errors import ConfigError
+from mmactclr.errors import ConfigError, DataError
 from mmactclr.utils.zoo import list_zoo
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,10 +31,10 @@ RESULTS = ROOT / 'benchmarks' / 'results'
 KEPT = ('loss', 'kl', 'mi_bound', 'mask_mean', 'mask_share', 'anchor_similarity', 'time')
 BASELINE_TITLES = {'prepared_coordinates': 'raw coordinates', 'mean_joint_velocity': 'mean joint velocity',
                    'untrained_encoder': 'untrained encoder'}
-# seconds between lines that a job goes on
-HEARTBEAT = 60
 # two-sided 95% of Student's t for 1 to 9 degrees of freedom
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+# seconds between lines that a job goes on
+HEARTBEAT = 60
 
 
 class Job(Protocol):
@@ -130,13 +131,20 @@ def add_arguments(parser: argparse.ArgumentParser, name: str, seeds: bool = True
     """The options that every grid has; seeds where its jobs depend on one."""
     if seeds:
         parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='(default: 0 1 2)')
-    parser.add_argument('--jobs', type=int, default=1, help='runs side by side, a thread each (default: 1)')
+    parser.add_argument('--jobs', type=positive, default=1, help='runs side by side, a thread each (default: 1)')
     parser.add_argument('--hours', type=float, default=2., help='start nothing after so long (default: %(default)s)')
     parser.add_argument('--out', type=Path, default=Path('work_dirs') / name, help='folder of the runs '
                         '(default: %(default)s)')
     parser.add_argument('--results', type=Path, default=RESULTS / f'{name}.jsonl',
                         help=f'file of a JSON line a run (default: benchmarks/results/{name}.jsonl)')
     parser.add_argument('--table', action='store_true', help='run nothing, print the table of what is there')
+
+
+def positive(word: str) -> int:
+    """A number from 1 up, for argparse."""
+    if not word.isdecimal() or not int(word):
+        raise argparse.ArgumentTypeError(f'{word!r}, expected a number from 1 up')
+    return int(word)
 
 
 def named_encoders(words: Sequence[str]) -> dict[str, str]:
@@ -156,8 +164,31 @@ def named_encoders(words: Sequence[str]) -> dict[str, str]:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines that there are."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    """The lines that there are.
+
+    Raises:
+        DataError: One is no JSON.
+    """
+    found = []
+    for number, line in enumerate(path.read_text().splitlines() if path.is_file() else (), 1):
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise DataError(f'{path}, line {number}: no JSON ({error}); take the line out, and the same command runs '
+                            'what it stood for') from None
+    return found
+
+
+def some_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines that there are, one or more.
+
+    Raises:
+        DataError: There is none.
+    """
+    found = read_lines(path)
+    if not found:
+        raise DataError(f'{path} has no lines yet; call without --table to run what they tell of')
+    return found
 
 
 def is_done(job: Job, lines: Sequence[dict[str, Any]]) -> bool:
@@ -234,15 +265,13 @@ def call(command: list[str], log: Path) -> tuple[float, float, float] | None:
                 *command]
     start = time.monotonic()
     with log.open('w') as file, subprocess.Popen(measured, cwd=ROOT, env=env, stdout=file, stderr=file) as process:
-        try:
-            while process.poll() is None:
-                try:
-                    process.wait(timeout=HEARTBEAT)
-                except subprocess.TimeoutExpired:
+        while process.poll() is None:
+            try:
+                process.wait(timeout=HEARTBEAT)
+            except subprocess.TimeoutExpired:
+                # nobody may listen any more
+                with contextlib.suppress(OSError):
                     print(f'{log}: {time.monotonic() - start:.0f} s{last_words(log)}', flush=True)
-        except BaseException:
-            process.kill()
-            raise
     if process.returncode:
         return None
     found = re.search(r'measured (\S+) (\S+)', log.read_text())
@@ -281,8 +310,17 @@ def paired(values: dict[int, float], control: dict[int, float]) -> tuple[float, 
         return math.nan, math.nan
     if len(differences) < 2:
         return differences[0], math.nan
-    half = STUDENT[len(differences) - 2] * statistics.stdev(differences) / math.sqrt(len(differences))
+    half = student(len(differences) - 1) * statistics.stdev(differences) / math.sqrt(len(differences))
     return statistics.mean(differences), half
+
+
+def student(freedom: int) -> float:
+    """Two-sided 95% quantile of Student's t; beyond the table by the expansion of Cornish and Fisher."""
+    if freedom <= len(STUDENT):
+        return STUDENT[freedom - 1]
+    z = statistics.NormalDist().inv_cdf(.975)
+    return (z + (z ** 3 + z) / (4 * freedom) + (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * freedom ** 2)
+            + (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / (384 * freedom ** 3))
 
 
 def by_seed(lines: Sequence[dict[str, Any]], variant: str, budget: str, read: Callable[[dict[str, Any]], float]
@@ -343,4 +381,9 @@ def over_sets(line: dict[str, Any], metric: str, who: str = 'encoder') -> float:
 def difference(lines: Sequence[dict[str, Any]], row: tuple[str, str], control: tuple[str, str], metric: str) -> str:
     """Paired difference of two rows and half of its 95% interval."""
     mean, half = paired(*(by_seed(lines, *which, lambda line: over_sets(line, metric)) for which in (row, control)))
-    return f'{mean:+.1f}' if math.isnan(half) else f'{mean:+.1f} ± {half:.1f}'
+    return signed(mean) if math.isnan(half) else f'{signed(mean)} ± {half:.1f}'
+
+
+def signed(value: float) -> str:
+    """A difference with its sign, to a tenth."""
+    return f'{round(value, 1) + 0.:+.1f}'

@@ -22,7 +22,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from grid import Grid, add_arguments, as_folder, call, named_encoders, paired, read_lines  # noqa: E402
+from grid import Grid, add_arguments, as_folder, call, named_encoders, paired, signed, some_lines  # noqa: E402
 
 from mmactclr.datasets.archive_format import file_sha256  # noqa: E402
 from mmactclr.utils.zoo import find_checkpoint  # noqa: E402
@@ -225,7 +225,7 @@ def main() -> None:
         # encoders that were trained on another set are there before they are looked at
         for transferred in (False, True):
             complete &= grid.drive([job for job in jobs if job.protocol.startswith('from ') == transferred])
-    print('\n' + table(read_lines(args.results)))
+    print('\n' + table(some_lines(args.results)))
     if not complete:
         sys.exit(1)
 
@@ -257,15 +257,15 @@ def table(lines: list[dict[str, Any]]) -> str:
         found = {name: columns for name in encoders
                  if any(columns := [_values(group, name, column, metric) for column in COLUMNS.values()])}
         for name, columns in found.items():
-            seeds = {seed for values in columns for seed in values}
-            rows.append([title, name, *(_mean(values) or '-' for values in columns), str(len(seeds))])
+            rows.append([title, name, *(_mean(values) or '-' for values in columns),
+                         _counts([len(values) for values in columns if values])])
         for first, name in ((next(iter(found)), name) for name in list(found)[1:]):
             both = [mine.keys() & its.keys() for mine, its in zip(found[name], found[first], strict=True)]
             if max(map(len, both)) > 1:
                 rows.append([title, f'{name} against {first}', *(
-                    '{:+.1f} ± {:.1f}'.format(*paired(mine, its)) if len(shared) > 1 else '-'
+                    _difference(mine, its) if len(shared) > 1 else '-'
                     for mine, its, shared in zip(found[name], found[first], both, strict=True)),
-                    str(max(map(len, both)))])
+                    _counts([len(shared) for shared in both if len(shared) > 1])])
     segments = [['frames of joined clips', *SEGMENTATION], ['---'] * (len(SEGMENTATION) + 1)]
     for line in [line for line in lines if line['protocol'] == 'segmentation'][:1]:
         segments.append(['commonest class', f'{line["metrics"][""]["segmentation/majority"]:.1f}',
@@ -303,6 +303,15 @@ def _values(group: Sequence[dict[str, Any]], encoder: str, column: tuple[str, st
     data, part = column
     return {line['seed']: line['metrics'][part][metric] for line in group
             if (line['encoder'], line['data']) == (encoder, data) and metric in line['metrics'].get(part, {})}
+
+
+def _difference(values: dict[int, float], others: dict[int, float]) -> str:
+    mean, half = paired(values, others)
+    return f'{signed(mean)} ± {half:.1f}'
+
+
+def _counts(numbers: Sequence[int]) -> str:
+    return str(min(numbers)) + f' to {max(numbers)}' * (min(numbers) < max(numbers))
 
 
 def _mean(values: Mapping[int, float]) -> str:

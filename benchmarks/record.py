@@ -1,7 +1,9 @@
 """Run the commands behind a passage of the docs, and keep what the last one printed as a line of JSON.
 
 The docs show commands and output between `<!-- table: records/NAME -->` and `<!-- end of table -->`, drawn by tables.py
-from the last line of that name. Weights that a command names, such as actclr.pth, lie where it is called.
+from the last line of that name; a record is always made anew. Called from the root of a checkout, or a folder with
+the same names in it; weights that a command names, such as actclr.pth, and skeleton.json of docs/data/custom.md lie
+there. Those of speed and streaming want a machine that does nothing else.
 
 Example:
     python benchmarks/record.py streaming
@@ -24,6 +26,8 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from grid import RESULTS, processor  # noqa: E402
+
+from mmactclr.errors import ConfigError, DataError  # noqa: E402
 
 _TRANSFER = 'configs/benchmarks/transfer/checkpoint_utdmhad_xsub.py'
 _LIMBS = 'python benchmarks/named_limbs.py'
@@ -61,22 +65,27 @@ class Record:
         """The part of an output that the docs show.
 
         Raises:
-            ValueError: No line ends as it should, or there is no table.
+            DataError: No line ends as it should, or there is no table, or one of other columns.
         """
         lines = [line.rstrip() for line in output.splitlines()]
         if self.tables:
             blocks = [[line for line in block.splitlines() if line.startswith(('|', '**'))]
                       for block in re.split(r'\n\s*\n', '\n'.join(lines))]
             if not any(line.startswith('|') for block in blocks for line in block):
-                raise ValueError('the output has no table')
+                raise DataError('the output has no table, nothing was added')
             if self.header:
-                rows = [line for block in blocks for line in block]
+                rows = [line for block in blocks for line in block if line.startswith('|')]
+                if {row.count('|') for row in rows} != {len(self.header) + 1}:
+                    raise DataError(f'the rows of the output have not the columns {", ".join(self.header)}')
                 return '\n'.join([f'| {" | ".join(self.header)} |', '| --- ' * len(self.header) + '|', *rows])
-            return '\n\n'.join('\n'.join(block) for block in blocks if block)
+            # a title stays if a table follows
+            followed = [block for number, block in enumerate(blocks) if any(
+                line.startswith('|') for line in [*block, *(blocks[number + 1] if number + 1 < len(blocks) else ())])]
+            return '\n\n'.join('\n'.join(block) for block in followed if block)
         if self.after:
             begins = [number for number, line in enumerate(lines) if line.endswith(self.after)]
             if not begins:
-                raise ValueError(f'the output has no line that ends with {self.after!r}')
+                raise DataError(f'the output has no line that ends with {self.after!r}, nothing was added')
             lines = lines[begins[-1] + 1:]
             ends = [number for number, line in enumerate(lines) if _LOGGED.match(line)]
             lines = lines[:ends[0]] if ends else lines
@@ -174,30 +183,50 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('names', nargs='+', choices=RECORDS, metavar='NAME', help=f'of {", ".join(RECORDS)}')
     parser.add_argument('--last', action='store_true',
-                        help='only the last command, as after an interruption or where the training is there')
+                        help='only the last command: what those before it make is there, made by the same code')
     parser.add_argument('--results', type=Path, default=RESULTS / 'records.jsonl',
                         help='file of the lines (default: benchmarks/results/records.jsonl)')
     args = parser.parse_args()
     import torch
     for name in args.names:
-        record, seconds = RECORDS[name], list[float]()
-        for command in record.commands[-1:] if args.last else record.commands:
+        record, output = RECORDS[name], ''
+        skipped = len(record.commands) - 1 if args.last else 0
+        seconds: list[float | None] = [None] * skipped
+        for command in record.commands[skipped:]:
             print(f'{name}: {command}', flush=True)
             begin = time.monotonic()
             words = shlex.split(command)
-            done = subprocess.run([sys.executable, *words[1:]] if words[0] == 'python' else words,
-                                  stdout=subprocess.PIPE, text=True)
+            output = run([sys.executable, *words[1:]] if words[0] == 'python' else words)
             seconds.append(round(time.monotonic() - begin, 1))
-            if done.returncode:
-                sys.exit(f'{name}: it failed, see above')
-        line = dict(name=name, commands=record.commands, seconds=seconds, output=record.kept(done.stdout),
+        line = dict(name=name, commands=record.commands, seconds=seconds, output=record.kept(output),
                     **(dict(tables=True) if record.tables else {}), torch=torch.__version__,
                     machine=processor(), threads=torch.get_num_threads())
         args.results.parent.mkdir(parents=True, exist_ok=True)
         with args.results.open('a') as file:
             file.write(json.dumps(line) + '\n')
-        print(line['output'], flush=True)
+        print(f'{args.results}: {name} added', flush=True)
+
+
+def run(command: list[str]) -> str:
+    """What a command prints, which is shown line by line as well.
+
+    Raises:
+        ConfigError: It is not there, or failed.
+    """
+    lines = []
+    try:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            for line in process.stdout or ():
+                lines.append(line)
+                print(line, end='', flush=True)
+    except FileNotFoundError:
+        raise ConfigError(f'{command[0]}: there is no such program') from None
+    if process.returncode:
+        raise ConfigError(f'{shlex.join(command)} ended with {process.returncode}, see above; nothing was added')
+    return ''.join(lines)
 
 
 if __name__ == '__main__':
-    main()
+    from mmactclr.utils.cli import report_errors
+    with report_errors():
+        main()

@@ -50,12 +50,14 @@ def draw(page: str, name: str) -> str:
     def table(match: re.Match[str]) -> str:
         file, _, part = match[2].partition('/')
         if file not in TABLES and not (file == 'records' and part in record.RECORDS):
-            raise DataError(f'{name}: table {match[2]!r} is none of {", ".join(TABLES)}')
+            raise DataError(f'{name}: table {match[2]!r} is none of {", ".join(TABLES)}, '
+                            f'records/{", records/".join(record.RECORDS)}')
         lines = read_lines(RESULTS / f'{file}.jsonl')
         if part:
             lines = [line for line in lines if line['name'] == part]
         if not lines:
-            raise DataError(f'{name}: {RESULTS.name}/{file}.jsonl has no lines for its table {match[2]}')
+            raise DataError(f'{name}: {RESULTS.name}/{file}.jsonl has no lines for its table {match[2]}'
+                            + (f'; python benchmarks/record.py {part} adds one' if part else ''))
         drawn = record.table(lines[-1]) if part else TABLES[file](lines)
         return f'{match[1]}{drawn.strip()}\n{match[4]}'
 

@@ -28,15 +28,15 @@ from .splits import as_split, split_counts
 from .staging import Staging
 
 Splits = Mapping[str, Sequence[str] | np.ndarray]
-# columns of the index itself, and words of the function that writes it
+# columns that every index has, and words of the function that writes it
 _TAKEN = {*REQUIRED_COLUMNS, 'file', 'allow_pickle'}
 
 
 def _check_names(names: Iterable[str], whose: str) -> None:
     taken = sorted(_TAKEN.intersection(names))
     if taken:
-        raise DataError(f'{whose} has a column {taken[0]!r}, which the index of an archive cannot have beside its own; '
-                        f'rename it, {taken[0]}_name for example')
+        raise DataError(f'{whose} has a column {taken[0]!r}, a name that an archive needs itself; rename it, '
+                        f'to source_{taken[0]} for example')
 
 
 def _printable(text: str) -> str:
@@ -265,6 +265,9 @@ class ArchiveWriter:
             DataError: No sequence is left, a split is not valid, or a column has a name that is taken.
         """
         _check_names(columns or (), str(self.dst))
+        twice = sorted(self._columns.keys() & set(columns or ()))
+        if twice:
+            raise DataError(f'{self.dst}: column {twice[0]!r} was given with the sequences, and again; leave one out')
         kept = np.array(self._kept, dtype=bool)
         self._report()
         if not kept.any():
@@ -279,6 +282,8 @@ class ArchiveWriter:
             chosen = kept
         counts = {}
         for name, values in (splits or {}).items():
+            if f'split_{name}' in index:
+                raise DataError(f'{self.dst}: split {name!r} is given as a column split_{name}, too; leave one out')
             split = as_split(values, len(chosen), name)[chosen]
             index[f'split_{name}'], counts[name] = split, split_counts(split)
         for name, values in index.items():

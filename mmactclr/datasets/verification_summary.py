@@ -16,12 +16,12 @@ from .verification_scan import Content
 SHORT = 10
 # share of the frames from which on a joint that was not found is worth a line of its own
 NOTABLE = .01
-_SHOWN = 10
+_SHOWN = 4
 _LABEL_WIDTH = 11
 
 
 def some(names: Sequence[str]) -> str:
-    """The first ten of many names."""
+    """The first few of many names."""
     return ', '.join(names[:_SHOWN]) + (f' and {len(names) - _SHOWN} more' if len(names) > _SHOWN else '')
 
 

@@ -132,6 +132,16 @@ def test_a_column_whose_name_the_index_needs_is_refused_before_anything_is_writt
     assert not (tmp_path / 'a').exists()
 
 
+@pytest.mark.parametrize(('more', 'message'), [
+    (dict(columns=dict(subject=['y'])), "column 'subject' was given with the sequences"),
+    (dict(splits=dict(mine=['train'])), "split 'mine' is given as a column split_mine, too")])
+def test_what_is_given_twice_is_refused(tmp_path, more, message):
+    with pytest.raises(DataError, match=message), ArchiveWriter(tmp_path / 'a', 'ntu25') as writer:
+        writer.add(np.ones((1, 3, 25, 3)), subject='x', split_mine='test')
+        writer.finish(**more)
+    assert not (tmp_path / 'a').exists()
+
+
 def test_flat_coordinates_and_unlabelled_data_are_fine(tmp_path):
     with ArchiveWriter(tmp_path / 'a', 'coco17') as writer:
         writer.add(motion(3, joints=17, axes=2))

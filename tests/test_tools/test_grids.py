@@ -75,8 +75,9 @@ def test_a_long_job_says_that_it_goes_on(grid, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(grid, 'HEARTBEAT', .2)
     line = 'mmengine - INFO - Epoch(train)  [2][ 50/173]  lr: 1e-2  eta: 0:01:23  time: 0.1'
     said = f'import time; print({line!r}, flush=True); time.sleep(1)'
-    assert grid.call(['-c', said], tmp_path / 'log')[2] > 1
-    assert re.search(r'log: \d s, Epoch\(train\)  \[2\]\[ 50/173\], eta: 0:01:23\n', capsys.readouterr().out)
+    assert grid.call(['-c', said], tmp_path / 'log')
+    assert re.search(r'log: \d+ s, Epoch\(train\)  \[2\]\[ 50/173\], eta: 0:01:23\n', capsys.readouterr().out)
+    monkeypatch.setattr(grid, 'HEARTBEAT', 600)
     assert grid.call(['-c', 'import sys; sys.exit(3)'], tmp_path / 'log') is None
     assert not capsys.readouterr().out
 
@@ -112,6 +113,23 @@ def test_paired_differences_are_those_of_a_paired_t_test(grid):
     interval = stats.ttest_rel(a, b).confidence_interval()
     np.testing.assert_allclose([mean - half, mean + half], [interval.low, interval.high], rtol=1e-3)
     assert np.isnan(grid.paired({0: 1.}, {0: 2.})[1])
+
+
+@pytest.mark.parametrize('freedom', [1, 2, 9, 10, 11, 30, 200])
+def test_intervals_are_those_of_student(grid, freedom):
+    assert grid.student(freedom) == pytest.approx(stats.t.ppf(.975, freedom), rel=1e-3)
+
+
+def test_what_a_grid_cannot_read_or_do_is_said(grid, tmp_path):
+    (tmp_path / 'lines.jsonl').write_text('{"a": 1}\n{"a":\n')
+    with pytest.raises(DataError, match=r'lines.jsonl, line 2: no JSON .*take the line out'):
+        grid.read_lines(tmp_path / 'lines.jsonl')
+    with pytest.raises(DataError, match=r'none.jsonl has no lines yet; call without --table'):
+        grid.some_lines(tmp_path / 'none.jsonl')
+    for word in ('0', '-1', 'x', '1.5'):
+        with pytest.raises(argparse.ArgumentTypeError, match='expected a number from 1 up'):
+            grid.positive(word)
+    assert grid.positive('2') == 2 and grid.signed(-.04) == '+0.0' and grid.signed(-.06) == '-0.1'
 
 
 def line_of(variant, seed, knn, budget='steps'):
@@ -193,7 +211,8 @@ def test_the_table_of_protocols_has_means_spreads_and_paired_differences():
     a, b = rng.normal(50, 3, 3), rng.normal(60, 3, 3)
     lines = [line(name, 'finetune 1', seed, value) for name, values in (('a', a), ('b', b))
              for seed, value in enumerate(values)]
-    lines += [line('b', 'finetune 1', 0, 30., 'uiprmd'), line('a', 'linear', 0, 80.), line('b', 'linear', 0, 90.)]
+    lines += [line('b', 'finetune 1', seed, 30. + seed, 'uiprmd') for seed in (0, 1)]
+    lines += [line('a', 'linear', 0, 80.), line('b', 'linear', 0, 90.)]
     lines.append(dict(encoder='b', protocol='frozen', data='nwucla', seed=0, metrics={
         '': {'knn/backbone_k1': 11., 'knn/backbone_k20': 12., 'mean_joint_velocity/knn/backbone_k1': 3.},
         'xview_clean': {'knn/backbone_k20': 13.}}))
@@ -204,7 +223,8 @@ def test_the_table_of_protocols_has_means_spreads_and_paired_differences():
             for cells in [row.strip('| ').split(' | ')]}
     few, linear = 'finetuned, 1 label a class, 150 epochs', 'linear (lr 3, 100 epochs)'
     assert rows[few, 'a'] == [f'{a.mean():.1f} ± {a.std(ddof=1):.1f}', '-', '-', '-', '3']
-    assert rows[few, 'b'][1] == '30.0' and rows[linear, 'b'] == ['90.0', '-', '-', '-', '1']
+    assert rows[few, 'b'][1] == '30.5 ± 0.7' and rows[few, 'b'][-1] == '2 to 3'
+    assert rows[linear, 'b'] == ['90.0', '-', '-', '-', '1']
     interval = stats.ttest_rel(b, a).confidence_interval()
     assert rows[few, 'b against a'] == [
         f'{(b - a).mean():+.1f} ± {(interval.high - interval.low) / 2:.1f}', '-', '-', '-', '3']
@@ -266,7 +286,7 @@ def test_what_a_record_keeps_is_the_table_below_the_last_mark():
     kept = record.Record(('python x.py',), 'accuracy in %')
     assert kept.kept(output) == '      k1\nmine  9\n\n      k2'
     assert record.Record(('python x.py',)).kept(f' a \n{logged[5:]}x\nb\n\n') == ' a\nb'
-    with pytest.raises(ValueError, match="no line that ends with 'accuracy in %'"):
+    with pytest.raises(DataError, match="no line that ends with 'accuracy in %'"):
         kept.kept('nothing')
 
 
@@ -275,10 +295,13 @@ def test_a_record_of_tables_keeps_them_and_their_titles():
     output = '`benchmark.py` on CPU\n\n**One**\n\n| a |\n| --- |\n| 1 |\nmore\n\n**Two**\n\n| b |\n\nwritten: x\n'
     tables = record.Record(('python x.py',), tables=True)
     assert tables.kept(output) == '**One**\n\n| a |\n| --- |\n| 1 |\n\n**Two**\n\n| b |'
-    with pytest.raises(ValueError, match='the output has no table'):
+    with pytest.raises(DataError, match='the output has no table'):
         tables.kept('**title**\nplain\n')
     rows = record.Record(('python x.py',), tables=True, header=('what', 'made'))
     assert rows.kept('..\n| a | 1 |\n.\n\n| b | 2 |\n') == '| what | made |\n| --- | --- |\n| a | 1 |\n| b | 2 |'
+    with pytest.raises(DataError, match='not the columns what, made'):
+        rows.kept('| a | 1 | 2 |\n')
+    assert tables.kept('**lost**\n\nx\n\n**One**\n\n| a |\n') == '**One**\n\n| a |'
     line = dict(commands=['python x.py'], output='| a |', tables=True)
     assert record.table(line) == '```bash\npython x.py\n```\n\n| a |'
 
@@ -295,6 +318,35 @@ def test_a_record_in_the_docs_is_the_output_of_the_last_run(monkeypatch, tmp_pat
         tables.draw(page.replace('streaming', 'else'), 'page.md')
     with pytest.raises(DataError, match='no lines for its table records/utd_3s'):
         tables.draw(page.replace('streaming', 'utd_3s'), 'page.md')
+
+
+def test_records_are_of_commands_that_are_known_and_stand_in_the_docs():
+    import record
+    import tables
+    newest = {line['name']: line for line in tables.read_lines(tables.RESULTS / 'records.jsonl')}
+    pages = ''.join(path.read_text() for pattern in tables.PAGES for path in tables.ROOT.glob(pattern))
+    for name, line in newest.items():
+        assert line['commands'] == list(record.RECORDS[name].commands), name
+        assert bool(line.get('tables')) == record.RECORDS[name].tables
+        assert f'<!-- table: records/{name} -->' in pages
+
+
+def test_a_failed_command_adds_no_record(tmp_path, monkeypatch, capsys):
+    import record
+    records = dict(bad=('python -c "print(7); raise SystemExit(3)"',), gone=('no-such-program',),
+                   good=('echo first', 'echo 9'))
+    monkeypatch.setattr(record, 'RECORDS', {name: record.Record(commands) for name, commands in records.items()})
+    for name, message in (('bad', 'ended with 3, see above; nothing was added'), ('gone', 'no such program')):
+        monkeypatch.setattr(sys, 'argv', ['record.py', name, '--results', str(tmp_path / 'lines.jsonl')])
+        with pytest.raises(ConfigError, match=message):
+            record.main()
+    assert '7\n' in capsys.readouterr().out and not (tmp_path / 'lines.jsonl').exists()
+    for options in ([], ['--last']):
+        monkeypatch.setattr(sys, 'argv', ['record.py', 'good', *options, '--results', str(tmp_path / 'lines.jsonl')])
+        record.main()
+    first, second = (json.loads(line) for line in (tmp_path / 'lines.jsonl').read_text().splitlines())
+    assert first['output'] == second['output'] == '9'
+    assert None not in first['seconds'] and second['seconds'][0] is None and len(second['seconds']) == 2
 
 
 def test_an_encoder_of_several_streams_has_a_row_for_each():
@@ -353,7 +405,8 @@ def test_numbers_on_cards_are_those_of_their_lines():
     for name in list_zoo():
         card = read_zoo_card(name)
         for result in card['results']:
-            found = lines[name, result['command'], card['sha256']]
+            found = lines.get((name, result['command'], card['sha256']))
+            assert found, f'{name}: run python benchmarks/cards.py'
             groups = {'': result['metrics'], **{f'{who}/': values for who, values in result['baselines'].items()}}
             for who, metrics in groups.items():
                 for metric, value in metrics.items():
@@ -363,7 +416,7 @@ def test_numbers_on_cards_are_those_of_their_lines():
 
 
 def test_lines_of_encoders_agree_with_those_of_cards():
-    """Two scripts, two evaluators, the same weights."""
+    """Two scripts, the same weights."""
     from grid import RESULTS, read_lines
     encoders = {line['encoder']: line['sets'] for line in read_lines(RESULTS / 'encoders.jsonl')}
     sets = {'UTD-MHAD (': 'utd_mhad', 'UI-PRMD,': 'ui_prmd', 'Northwestern-UCLA (': 'nw_ucla',
@@ -390,7 +443,6 @@ def test_pairs_of_numbers_in_the_readme_are_those_of_encoders_in_its_order():
     expected = [(lines[name][data][who]['knn'], lines[name][data][who]['linear']) for name, who in (
         ('public ActCLR', 'encoder'), ('public ActCLR', 'prepared_coordinates'), ('actclr_joint_pool', 'encoder'),
         ('actclr_3s_pool', 'encoder')) for data in ('utd_mhad', 'ui_prmd', 'nw_ucla')]
-    # of the demo there are three numbers in a row
     assert [tuple(map(float, pair.split(' / '))) for pair in named] == [
         pytest.approx(pair, abs=.051) for pair in expected]
 

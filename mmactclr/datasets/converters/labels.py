@@ -176,7 +176,7 @@ def _read_table(table: Path) -> list[tuple[int, dict[str, str]]]:
                         'names with "file" among them')
     if '' in names:
         raise DataError(f'labels {table}, line {first + 1}: column {names.index("") + 1} has no name')
-    reserved = sorted({*REQUIRED_COLUMNS, 'keypoint', 'notes'} & set(names) - {'label'})
+    reserved = sorted({*REQUIRED_COLUMNS, 'keypoint', 'notes', 'allow_pickle'} & set(names) - {'label'})
     if reserved:
         raise DataError(f'labels {table}, line {first + 1}: {", ".join(reserved)} are names of the archive itself: '
                         'choose others')
