@@ -89,7 +89,9 @@ def table(lines: list[dict[str, Any]]) -> str:
     for budget, title in (('steps', 'The same steps'), ('seconds', 'The same seconds')):
         if with_budget(lines, CONTROL[0], budget):
             found = [line for method in METHODS for line in with_budget(lines, method, budget)]
-            rows = sets_table(found, [(method, budget) for method in METHODS], (CONTROL[0], budget))
+            # the heading says which budget it is
+            found = [{**line, 'budget': 'steps'} for line in found]
+            rows = sets_table(found, [(method, 'steps') for method in METHODS], CONTROL)
             tables.append(f'**{title}**\n\n{rows}')
     return '\n\n'.join(tables)
 

@@ -184,6 +184,36 @@ def test_runs_that_take_the_seconds_anyway_are_not_run_twice(monkeypatch):
     assert pool_methods.with_budget([*lines, own], 'SkeletonCLR', 'steps') == lines
 
 
+def test_methods_are_compared_with_the_control_of_the_same_budget():
+    import pool_methods
+    runs = [('SkeletonCLR', 50., 'steps', 4, 80.), ('SkeletonCLR', 60., 'seconds', 12, 240.),
+            ('AimCLR', 57., 'steps', 4, 160.), ('AimCLR', 61., 'seconds', 6, 240.), ('3s-ActCLR', 70., 'steps', 4, 230.)]
+    lines = [dict(line_of(name, 0, knn, budget), epochs=epochs, seconds=seconds)
+             for name, knn, budget, epochs, seconds in runs]
+    lines[0]['sets'] = {name: {**rows, 'untrained_encoder': dict(knn=1., linear=2.)}
+                        for name, rows in lines[0]['sets'].items()}
+    steps, seconds = ({row.split(' | ')[0].strip('| '): row.split(' | ') for row in text.splitlines()[2:]}
+                      for text in pool_methods.table(lines).split('\n\n')[1::2])
+    assert list(steps) == ['untrained encoder of SkeletonCLR', 'SkeletonCLR', 'AimCLR', '3s-ActCLR']
+    # a run that takes as long anyway is in both
+    assert list(seconds) == ['SkeletonCLR', 'AimCLR', '3s-ActCLR']
+    assert (steps['AimCLR'][6], seconds['AimCLR'][6], seconds['3s-ActCLR'][6]) == ('+7.0', '+1.0', '+10.0')
+
+
+def test_only_what_has_no_run_of_the_seconds_is_run(monkeypatch, tmp_path):
+    import pool_methods
+    results = tmp_path / 'lines.jsonl'
+    lines = [dict(line_of('SkeletonCLR', 0, 50.), epochs=4, seconds=80.),
+             dict(line_of('3s-ActCLR', 0, 50.), epochs=4, seconds=230.)]
+    results.write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    asked = []
+    monkeypatch.setattr(pool_methods.Grid, 'drive', lambda self, jobs: asked.extend(jobs) or True)
+    monkeypatch.setattr(sys, 'argv', ['pool_methods.py', '--only', 'seconds', '--methods', 'SkeletonCLR', '3s-ActCLR',
+                                      '--seeds', '0', '1', '--results', str(results)])
+    pool_methods.main()
+    assert [(run.variant, run.epochs, run.seed) for run in asked] == [('SkeletonCLR', 12, 0), ('SkeletonCLR', 12, 1)]
+
+
 def test_every_protocol_is_run_once_for_each_encoder_and_coordinates_for_none():
     import protocols
     names = {'mine': 'actclr_joint_pool', 'other': 'actclr_joint_uiprmd'}
