@@ -187,7 +187,8 @@ def test_runs_that_take_the_seconds_anyway_are_not_run_twice(monkeypatch):
 def test_methods_are_compared_with_the_control_of_the_same_budget():
     import pool_methods
     runs = [('SkeletonCLR', 50., 'steps', 4, 80.), ('SkeletonCLR', 60., 'seconds', 12, 240.),
-            ('AimCLR', 57., 'steps', 4, 160.), ('AimCLR', 61., 'seconds', 6, 240.), ('3s-ActCLR', 70., 'steps', 4, 230.)]
+            ('AimCLR', 57., 'steps', 4, 160.), ('AimCLR', 61., 'seconds', 6, 240.),
+            ('3s-ActCLR', 70., 'steps', 4, 230.)]
     lines = [dict(line_of(name, 0, knn, budget), epochs=epochs, seconds=seconds)
              for name, knn, budget, epochs, seconds in runs]
     lines[0]['sets'] = {name: {**rows, 'untrained_encoder': dict(knn=1., linear=2.)}
