@@ -89,10 +89,14 @@ def test_the_card_is_complete_and_true(name):
 @pytest.mark.parametrize('name', NAMES)
 def test_the_page_has_its_numbers(name):
     card = read_zoo_card(name)
-    row = next(line for line in PAGE.splitlines() if line.startswith(f'| `{name}` |'))
-    result = card['results'][0]
-    for metric in ('knn/backbone_k1', 'knn/backbone_k20', 'linear/backbone_top1'):
-        assert f'| {result["metrics"][metric]:.1f} ' in row, metric
+    first, *measured = (line for line in PAGE.splitlines() if line.startswith(f'| `{name}` |'))
+    assert f'| {card["trained_on"]["sequences"]}, none | {card["recipe"]["epochs"]} |' in first
+    assert len(measured) == len(card['results'])
+    for result in card['results']:
+        row = next(line for line in measured if f'{result["part"]} |' in line)
+        metrics = [f'{result["metrics"][metric]:.1f}' for metric in (
+            'knn/backbone_k1', 'knn/backbone_k20', 'linear/backbone_top1')]
+        assert f'| {" / ".join(metrics)} / ' in row, result['part']
     for command in [*card['command'], *(each['command'] for each in card['results'])]:
         assert command in PAGE, command
 
