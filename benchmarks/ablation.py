@@ -25,7 +25,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from grid import Grid, Run, add_arguments, over_sets, read_lines, sets_table, some_lines  # noqa: E402
+from grid import Grid, Run, add_arguments, difference, over_sets, read_lines, sets_table, some_lines  # noqa: E402
 
 from mmactclr.errors import ConfigError  # noqa: E402
 
@@ -130,9 +130,20 @@ def main() -> None:
 
 
 def table(lines: list[dict[str, Any]]) -> str:
-    """Rows in the order of PARTS; differences from momentum contrast of the same number of steps."""
+    """Rows in the order of PARTS; differences from momentum contrast of the same number of steps, then from ActCLR.
+
+    *Selected* is the share of joints and moments whose mask is above one half, at the end of a run.
+    """
     rows = [(START, 'steps'), (CONTROL, 'steps'), (CONTROL, 'seconds'), *((name, 'steps') for name in PARTS)]
-    return sets_table(lines, rows, (CONTROL, 'steps'))
+    head = ['against ActCLR', 'kNN', 'linear', 'selected, %', 'seeds']
+    second = [head, ['---'] * len(head)]
+    for name in PARTS:
+        shares = [line['scalars']['mask_share'] for line in lines if line['variant'] == name]
+        if shares:
+            differences = [difference(lines, (name, 'steps'), (WHOLE, 'steps'), metric) for metric in ('knn', 'linear')]
+            second.append([name, *(differences if name != WHOLE else ('', '')), f'{100 * statistics.mean(shares):.0f}',
+                           str(len(shares))])
+    return sets_table(lines, rows, (CONTROL, 'steps')) + '\n\n' + '\n'.join(f'| {" | ".join(row)} |' for row in second)
 
 
 def figure(lines: list[dict[str, Any]], path: Path) -> Path:

@@ -478,6 +478,22 @@ def test_pairs_of_numbers_in_the_readme_are_those_of_encoders_in_its_order():
         pytest.approx(pair, abs=.051) for pair in expected]
 
 
+def test_the_ablation_compares_with_the_control_and_with_the_whole_method():
+    import ablation
+    lines = [dict(line_of(name, seed, knn + seed * step), scalars=dict(mask_share=.4 + .1 * seed))
+             for name, knn, step in (('MoCo', 50., 1), ('ActCLR', 60., 2), ('mask by its maximum', 57., 4))
+             for seed in (0, 1)]
+    for line in lines[:2]:
+        line['scalars'] = dict(loss=1.)
+    first, second = ablation.table(lines).split('\n\n')
+    rows = {row.split(' | ')[0].strip('| '): [cell.strip(' |') for cell in row.split(' | ')[1:]]
+            for row in second.splitlines()[2:]}
+    assert list(rows) == ['ActCLR', 'mask by its maximum'] and rows['ActCLR'] == ['', '', '45', '2']
+    # -3 and -1, in which 95% of two are 12.7 standard errors
+    assert rows['mask by its maximum'] == ['-2.0 ± 12.7', '+0.0 ± 0.0', '45', '2']
+    assert next(row for row in first.splitlines() if row.startswith('| ActCLR')).split(' | ')[6] == '+10.5 ± 6.4'
+
+
 def test_the_figure_of_memory_sizes_has_means_and_standard_errors(monkeypatch, tmp_path):
     import ablation
 
