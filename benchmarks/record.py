@@ -153,8 +153,9 @@ RECORDS = {
     'confusions': Record((f'python tools/test.py {_TRANSFER} actclr.pth --work-dir work_dirs/transfer --cfg-options '
                           'max_persons=1',), 'accuracy in %'),
     'conversion_memory': Record(('python benchmarks/conversion.py memory --files 60000',)),
-    'overlap': Record(('python benchmarks/demo_seeds.py --seeds 0',
-                       "grep -rhoE 'actionlet overlap, epoch (0|10|60|100):.*' work_dirs/demo/seed0 --include=*.log")),
+    'overlap': Record((
+        'python benchmarks/demo_seeds.py --seeds 0',
+        "grep -rhoE 'actionlet overlap, epoch (0|10|60|100):.*' work_dirs/demo/seed0/actclr --include=*.log")),
     'same_batch': Record(('python -m pytest -s tests/test_engine/test_same_batch.py',), tables=True, header=(
         'method', 'processes over gloo', 'compared with one', 'largest difference')),
     'mutated_checkpoints': Record(('python -m pytest -s tests/test_engine/test_mutated_checkpoints.py',), tables=True,
