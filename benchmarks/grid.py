@@ -34,7 +34,7 @@ BASELINE_TITLES = {'prepared_coordinates': 'raw coordinates', 'mean_joint_veloci
 # two-sided 95% of Student's t for 1 to 9 degrees of freedom
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 # seconds between lines that a job goes on
-HEARTBEAT = 60
+HEARTBEAT = 20
 
 
 class Job(Protocol):
