@@ -22,7 +22,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from grid import Grid, add_arguments, call, processor, some_lines  # noqa: E402
+from grid import Grid, add_arguments, call, processor, reason, some_lines  # noqa: E402
 
 from mmactclr.utils.zoo import list_zoo, read_zoo_card  # noqa: E402
 
@@ -62,7 +62,7 @@ class Card:
         words = shlex.split(self.command)
         words[words.index('--work-dir') + 1] = str(folder)
         if call(words[1:], folder / 'tool.log') is None:
-            raise RuntimeError(f'{self.command} failed, see {folder / "tool.log"}')
+            raise RuntimeError(f'{self.command} failed{reason(folder / "tool.log")}')
         import torch
         found = json.loads((folder / 'metrics.json').read_text())['test']['metrics']
         return dict(metrics={name: round(value, 2) for name, value in found.items()}, torch=torch.__version__,

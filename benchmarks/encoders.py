@@ -26,6 +26,7 @@ from grid import (  # noqa: E402
     add_arguments,
     call,
     named_encoders,
+    reason,
     some_lines,
 )
 from on_sets import TITLES  # noqa: E402
@@ -65,7 +66,7 @@ class Measured:
         path, log = folder / 'on_sets.json', folder / 'on_sets.log'
         if call(['benchmarks/on_sets.py', self.source, '--baselines', '--seed', str(self.seed), '--json', str(path)],
                 log) is None:
-            raise RuntimeError(f'the evaluation failed, see {log}')
+            raise RuntimeError(f'the evaluation failed{reason(log)}')
         return dict(sets=next(iter(json.loads(path.read_text()).values())))
 
 

@@ -187,7 +187,7 @@ def some_lines(path: Path) -> list[dict[str, Any]]:
     """
     found = read_lines(path)
     if not found:
-        raise DataError(f'{path} has no lines yet; call without --table to run what they tell of')
+        raise DataError(f'{path} has no lines: nothing was measured yet (--table runs nothing)')
     return found
 
 
@@ -211,8 +211,12 @@ class Grid:
     def drive(self, jobs: Sequence[Job]) -> bool:
         """Do those without a line; False if one failed or is missing."""
         lines = read_lines(self.args.results)
+        left = [job for job in jobs if not is_done(job, lines)]
+        if len(left) < len(jobs):
+            print(f'{len(jobs) - len(left)} of {len(jobs)} are measured: {self.args.results} has their lines',
+                  flush=True)
         with ThreadPoolExecutor(self.args.jobs) as pool:
-            return all(list(pool.map(self.one, [job for job in jobs if not is_done(job, lines)])))
+            return all(list(pool.map(self.one, left)))
 
     def one(self, job: Job) -> bool:
         """Do one; True if its line is there afterwards."""
@@ -244,7 +248,7 @@ def train(run: Run, folder: Path, load_from: Path | None) -> dict[str, Any]:
     used = call(['tools/train.py', str(folder / 'config.py'), '--amp', '--work-dir', str(folder)],
                 folder / 'train.log')
     if used is None:
-        raise RuntimeError(f'the training failed, see {folder / "train.log"}')
+        raise RuntimeError(f'the training failed{reason(folder / "train.log")}')
     entries = [json.loads(text) for path in folder.glob('2*/vis_data/scalars.json')
                for text in path.read_text().splitlines()]
     entries = [entry for entry in entries if 'loss' in entry]
@@ -278,6 +282,12 @@ def call(command: list[str], log: Path) -> tuple[float, float, float] | None:
     return float(found[1]), float(found[2]), time.monotonic() - start
 
 
+def reason(log: Path) -> str:
+    """Why a tool failed, as its log has it, and where that lies."""
+    errors = [line for line in log.read_text(errors='replace').splitlines() if line.startswith('error: ')]
+    return f': {errors[-1].removeprefix("error: ")} (see {log})' if errors else f', see {log}'
+
+
 def last_words(log: Path) -> str:
     """Where a training is, as the last line of its log about steps or epochs has it; empty for other tools."""
     found = re.findall(r'(Epoch\(\w+\) *(?:\[[\d/ ]+\])+).*?(eta: [\d:]+)', log.read_text(errors='replace'))
@@ -299,7 +309,7 @@ def measure(checkpoint: Path, folder: Path, run: Run) -> dict[str, Any]:
     if call(['benchmarks/on_sets.py', str(checkpoint), '--json', str(out), '--seed', str(run.seed),
              *['--baselines'] * run.baselines],
             folder / 'on_sets.log') is None:
-        raise RuntimeError(f'the evaluation failed, see {folder / "on_sets.log"}')
+        raise RuntimeError(f'the evaluation failed{reason(folder / "on_sets.log")}')
     return next(iter(json.loads(out.read_text()).values()))
 
 

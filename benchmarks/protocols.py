@@ -22,7 +22,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from grid import Grid, add_arguments, as_folder, call, named_encoders, paired, signed, some_lines  # noqa: E402
+from grid import Grid, add_arguments, as_folder, call, named_encoders, paired, reason, signed, some_lines  # noqa: E402
 
 from mmactclr.datasets.archive_format import file_sha256  # noqa: E402
 from mmactclr.utils.zoo import find_checkpoint  # noqa: E402
@@ -157,7 +157,7 @@ def run(command: list[str], folder: Path) -> float:
     folder.mkdir(parents=True, exist_ok=True)
     used = call(command, folder / 'tool.log')
     if used is None:
-        raise RuntimeError(f'{command[0]} failed, see {folder / "tool.log"}')
+        raise RuntimeError(f'{command[0]} failed{reason(folder / "tool.log")}')
     return round(used[0], 1)
 
 

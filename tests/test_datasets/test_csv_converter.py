@@ -243,7 +243,8 @@ def test_files_alone_have_no_classes(tmp_path):
     ('file,label\nx,y\n', "line 2: file 'x'"), ('file,label\ntake1,a\ntake1.csv,b\n', 'line 3.*named before'),
     ('file,split\ntake1,val\n', "'val', expected train"),
     ('file,label\ntake1,a\ntake2,\n', 'take2.csv has no label'),
-    ('file,frames\ntake1,3\n', 'names of the archive itself'),
+    ('file,frames\ntake1,3\n', 'column "frames" has a name that an archive uses itself; rename it'),
+    ('file,lable\ntake1,nod\n', 'column "lable": did you mean "label"'),
     ('file,\ntake1,3\n', 'line 1: column 2 has no name'), ('file,label\ntake1,a\0\n', "line 2: 'a.x00'"),
     ('file,split\ntake1,train\ntake2,val\n', "line 3: column 'split' holds 'val'"),
     ('file,label\n"take1,a\n', 'no CSV')])
@@ -402,7 +403,7 @@ def test_tables_as_spreadsheets_write_them(tmp_path):
     assert archive.column('big')[3] == '100000000000000000003'
     with pytest.raises(ConfigError, match='no recording of 1; there are 00, 01, 02'):
         CSVConverter().convert(tmp_path / 'raw', tmp_path / 'b', labels=table, test_subjects=['1'])
-    for header, message in (('file,keypoint', 'names of the archive'), ('file,notes', 'names of the archive'),
+    for header, message in (('file,keypoint', 'an archive uses itself'), ('file,notes', 'an archive uses itself'),
                             ('file,split,split_xsub', 'the same split')):
         table.write_text(header + '\n' + 'take1' + ',train' * header.count(',') + '\n')
         with pytest.raises(DataError, match=message):

@@ -48,12 +48,12 @@ def driven(grid, tmp_path, monkeypatch):
     return grid.Grid(args), args, ran
 
 
-def test_a_run_with_its_line_is_not_run_again(grid, driven):
+def test_a_run_with_its_line_is_not_run_again(grid, driven, capsys):
     maker, args, ran = driven
     first = grid.Run('a', 'moco_joint_pool_xsub', 2, changes=dict(model=dict(cells=(3, 5))))
     second = grid.Run('b', 'moco_joint_pool_xsub', 3, start=first)
     assert maker.drive([first]) and maker.drive([first, second])
-    assert ran == [('a', 0), ('b', 0)]
+    assert ran == [('a', 0), ('b', 0)] and f'1 of 2 are measured: {args.results}' in capsys.readouterr().out
     lines = grid.read_lines(args.results)
     assert [line['load_from'] for line in lines] == [None, 'epoch_2.pth']
     # another recipe is another run
@@ -80,6 +80,14 @@ def test_a_long_job_says_that_it_goes_on(grid, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(grid, 'HEARTBEAT', 600)
     assert grid.call(['-c', 'import sys; sys.exit(3)'], tmp_path / 'log') is None
     assert not capsys.readouterr().out
+
+
+def test_why_a_tool_failed_is_said(grid, tmp_path):
+    log = tmp_path / 'train.log'
+    log.write_text("mmengine - INFO - x\nerror: old\nerror: there is no archive at 'data/x'\nmeasured 1 2\n")
+    assert grid.reason(log) == f": there is no archive at 'data/x' (see {log})"
+    log.write_text('killed\n')
+    assert grid.reason(log) == f', see {log}'
 
 
 def test_the_config_of_a_run_is_that_of_its_name_with_the_changes(grid, tmp_path):
@@ -124,7 +132,7 @@ def test_what_a_grid_cannot_read_or_do_is_said(grid, tmp_path):
     (tmp_path / 'lines.jsonl').write_text('{"a": 1}\n{"a":\n')
     with pytest.raises(DataError, match=r'lines.jsonl, line 2: no JSON .*take the line out'):
         grid.read_lines(tmp_path / 'lines.jsonl')
-    with pytest.raises(DataError, match=r'none.jsonl has no lines yet; call without --table'):
+    with pytest.raises(DataError, match=r'none.jsonl has no lines: nothing was measured yet'):
         grid.some_lines(tmp_path / 'none.jsonl')
     for word in ('0', '-1', 'x', '1.5'):
         with pytest.raises(argparse.ArgumentTypeError, match='expected a number from 1 up'):

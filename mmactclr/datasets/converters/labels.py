@@ -1,6 +1,7 @@
 """Classes, columns and splits of recordings that say nothing of them themselves: from folders, or from a table."""
 import argparse
 import csv
+import difflib
 import functools
 import io
 import unicodedata
@@ -178,8 +179,12 @@ def _read_table(table: Path) -> list[tuple[int, dict[str, str]]]:
         raise DataError(f'labels {table}, line {first + 1}: column {names.index("") + 1} has no name')
     reserved = sorted({*REQUIRED_COLUMNS, 'keypoint', 'notes', 'allow_pickle'} & set(names) - {'label'})
     if reserved:
-        raise DataError(f'labels {table}, line {first + 1}: {", ".join(reserved)} are names of the archive itself: '
-                        'choose others')
+        raise DataError(f'labels {table}, line {first + 1}: column "{reserved[0]}" has a name that an archive uses '
+                        f'itself; rename it, to my_{reserved[0]} for example')
+    for name in names if 'label' not in names else ():
+        if difflib.get_close_matches(name, ['label'], cutoff=.75):
+            raise DataError(f'labels {table}, line {first + 1}: column "{name}": did you mean "label", which has the '
+                            'classes? rename it, or give it a name that is less alike')
     rows = []
     for number, cells in enumerate(lines[first + 1:], first + 2):
         if not any(cell.strip() for cell in cells) or cells[0].startswith(_COMMENT):
