@@ -25,7 +25,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from grid import Grid, Run, add_arguments, difference, over_sets, read_lines, sets_table, some_lines  # noqa: E402
+from grid import Grid, Run, add_arguments, difference, finish, over_sets, read_lines, sets_table  # noqa: E402
 
 from mmactclr.errors import ConfigError  # noqa: E402
 
@@ -124,9 +124,7 @@ def main() -> None:
         warm, runs = runs_of(args)
         grid = Grid(args)
         complete = grid.drive(warm) and grid.drive(runs)
-    print('\n' + table(some_lines(args.results)))
-    if not complete:
-        sys.exit(1)
+    finish(args, table, complete)
 
 
 def table(lines: list[dict[str, Any]]) -> str:

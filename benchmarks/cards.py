@@ -22,7 +22,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from grid import Grid, add_arguments, call, processor, reason, some_lines  # noqa: E402
+from grid import Grid, add_arguments, call, finish, processor, reason  # noqa: E402
 
 from mmactclr.utils.zoo import list_zoo, read_zoo_card  # noqa: E402
 
@@ -104,9 +104,7 @@ def main() -> None:
                         help=f'of {", ".join(list_zoo())} (default: all)')
     args = parser.parse_args()
     complete = args.table or Grid(args).drive(present(args.names))
-    print('\n' + table(some_lines(args.results)))
-    if not complete:
-        sys.exit(1)
+    finish(args, table, complete)
 
 
 if __name__ == '__main__':

@@ -20,7 +20,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from grid import Grid, add_arguments, processor, some_lines  # noqa: E402
+from grid import Grid, add_arguments, finish, processor  # noqa: E402
 
 CONFIG = 'configs/demo/actclr_motion_demo.py'
 
@@ -69,9 +69,7 @@ def main() -> None:
     add_arguments(parser, 'demo')
     args = parser.parse_args()
     complete = args.table or Grid(args).drive([Demo(seed) for seed in args.seeds])
-    print('\n' + table(some_lines(args.results)))
-    if not complete:
-        sys.exit(1)
+    finish(args, table, complete)
 
 
 if __name__ == '__main__':

@@ -25,9 +25,9 @@ from grid import (  # noqa: E402
     accuracies,
     add_arguments,
     call,
+    finish,
     named_encoders,
     reason,
-    some_lines,
 )
 from on_sets import TITLES  # noqa: E402
 
@@ -104,9 +104,7 @@ def main() -> None:
         encoders = named_encoders(args.encoders)
         complete = Grid(args).drive([Measured(name, source, seed) for name, source in encoders.items()
                                      for seed in args.seeds])
-    print('\n' + table(some_lines(args.results)))
-    if not complete:
-        sys.exit(1)
+    finish(args, table, complete)
 
 
 if __name__ == '__main__':

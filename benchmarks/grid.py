@@ -191,6 +191,13 @@ def some_lines(path: Path) -> list[dict[str, Any]]:
     return found
 
 
+def finish(args: argparse.Namespace, table: Callable[[list[dict[str, Any]]], str], complete: bool) -> None:
+    """Print the table of the lines that there are; exit status 1 if some are missing."""
+    print('\n' + table(some_lines(args.results)))
+    if not complete:
+        sys.exit(1)
+
+
 def is_done(job: Job, lines: Sequence[dict[str, Any]]) -> bool:
     """Whether a job has its line."""
     recipe = job.recipe()

@@ -20,7 +20,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from grid import Grid, Run, add_arguments, over_sets, read_lines, sets_table, some_lines  # noqa: E402
+from grid import Grid, Run, add_arguments, finish, over_sets, read_lines, sets_table  # noqa: E402
 
 # config, what depends on the epochs, and sequences encoded a step for each of the batch: with gradient + without
 METHODS: dict[str, tuple[str, str, str]] = {
@@ -139,9 +139,7 @@ def main() -> None:
             # as many epochs as for the same steps: these runs are there
             complete &= grid.drive([run_of(method, seed, epochs[method], 'seconds') for seed in args.seeds
                                     for method in args.methods if epochs[method] not in (0, EPOCHS)])
-    print('\n' + table(some_lines(args.results)))
-    if not complete:
-        sys.exit(1)
+    finish(args, table, complete)
 
 
 if __name__ == '__main__':

@@ -22,7 +22,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from grid import Grid, add_arguments, as_folder, call, named_encoders, paired, reason, signed, some_lines  # noqa: E402
+from grid import Grid, add_arguments, as_folder, call, finish, named_encoders, paired, reason, signed  # noqa: E402
 
 from mmactclr.datasets.archive_format import file_sha256  # noqa: E402
 from mmactclr.utils.zoo import find_checkpoint  # noqa: E402
@@ -225,9 +225,7 @@ def main() -> None:
         # encoders that were trained on another set are there before they are looked at
         for transferred in (False, True):
             complete &= grid.drive([job for job in jobs if job.protocol.startswith('from ') == transferred])
-    print('\n' + table(some_lines(args.results)))
-    if not complete:
-        sys.exit(1)
+    finish(args, table, complete)
 
 
 def _kind(protocol: str) -> str:
